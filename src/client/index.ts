@@ -1,0 +1,110 @@
+import type { AccountWire, MessageWire, TenantWire } from '../core/wire.js';
+import { type ClientOptions, createRequester } from './request.js';
+import type {
+  AccountRequest,
+  AccountTestAnswer,
+  MessageBatchAnswer,
+  MessageBatchRequest,
+  MessageListRequest,
+  PageRequest,
+  StatusAnswer,
+  TenantCreated,
+  TenantRequest,
+} from './types.js';
+
+export { type ErrorCode, type FieldIssue, MailProxyError } from '../core/errors.js';
+export type { AccountWire, MessageWire, TenantWire } from '../core/wire.js';
+export type { ClientOptions } from './request.js';
+export type * from './types.js';
+
+/**
+ * A mail-proxy server. Every method rejects with a `MailProxyError` that carries the server's code. `tenantId` may be
+ * undefined with a tenant token, which is its own, and with an admin token where a list is of all tenants.
+ */
+export interface Client {
+  /** Whether the server can work. @throws MailProxyError `store_unavailable`. */
+  health(): Promise<void>;
+  status(tenantId?: string): Promise<StatusAnswer>;
+  /** Creates or updates a tenant; for admin tokens. */
+  putTenant(tenant: TenantRequest): Promise<TenantCreated>;
+  listTenants(
+    page?: PageRequest & { active_only?: boolean },
+  ): Promise<{ tenants: TenantWire[]; next_cursor?: string }>;
+  /** Adds or replaces an account. */
+  putAccount(account: AccountRequest): Promise<void>;
+  listAccounts(
+    page?: PageRequest & { tenant_id?: string },
+  ): Promise<{ accounts: AccountWire[]; next_cursor?: string }>;
+  getAccount(tenantId: string | undefined, id: string): Promise<AccountWire>;
+  /** With `force` the account's unsent messages end in error. */
+  deleteAccount(tenantId: string | undefined, id: string, options?: { force?: boolean }): Promise<void>;
+  /** Connects and logs in as for sending; an account that cannot is an answer, not a failure. */
+  testAccount(tenantId: string | undefined, id: string): Promise<AccountTestAnswer>;
+  /** Resolves once the batch is on the server's disk. */
+  addMessages(batch: MessageBatchRequest): Promise<MessageBatchAnswer>;
+  listMessages(filter?: MessageListRequest): Promise<{ messages: MessageWire[]; next_cursor?: string }>;
+  getMessage(tenantId: string | undefined, id: string): Promise<MessageWire>;
+  /** Sends what is due now. */
+  runNow(tenantId?: string): Promise<void>;
+  /** The OpenAPI document of the server. */
+  openApi(): Promise<Record<string, unknown>>;
+}
+
+/**
+ * Makes a client of a mail-proxy server.
+ *
+ * @throws TypeError when `url` is none.
+ */
+export function createClient(options: ClientOptions): Client {
+  const request = createRequester(options);
+  const get = (path: string, query: Record<string, string | number | boolean | undefined> = {}) =>
+    request({ method: 'GET', path, query });
+  // The contract says what each route answers; the server's own schemas are tested against these types.
+  const as = <T>(answer: Record<string, unknown>): T => {
+    const { ok: _ok, ...fields } = answer;
+    return fields as T;
+  };
+  const account = (id: string) => `/account/${encodeURIComponent(id)}`;
+  return {
+    async health() {
+      await get('/health');
+    },
+    status: async (tenantId) => as(await get('/status', { tenant_id: tenantId })),
+    async putTenant(tenant) {
+      const answer = await request({ method: 'POST', path: '/tenant', body: tenant });
+      const secret = (value: unknown) => (typeof value === 'string' ? value : undefined);
+      return {
+        created: answer.tenant_id !== undefined,
+        api_key: secret(answer.api_key),
+        webhook_secret: secret(answer.webhook_secret),
+      };
+    },
+    listTenants: async (page = {}) => as(await get('/tenants', { ...page })),
+    async putAccount(body) {
+      await request({ method: 'POST', path: '/account', body });
+    },
+    listAccounts: async (page = {}) => as(await get('/accounts', { ...page })),
+    getAccount: async (tenantId, id) => as(await get(account(id), { tenant_id: tenantId })),
+    async deleteAccount(tenantId, id, { force } = {}) {
+      await request({ method: 'DELETE', path: account(id), query: { tenant_id: tenantId, force } });
+    },
+    async testAccount(tenantId, id) {
+      const path = `${account(id)}/test`;
+      const answer = await request({
+        method: 'POST',
+        path,
+        query: { tenant_id: tenantId },
+        isBare: true,
+      });
+      return { ...as<Omit<AccountTestAnswer, 'ok'>>(answer), ok: answer.ok === true };
+    },
+    addMessages: async (body) => as(await request({ method: 'POST', path: '/commands/add-messages', body })),
+    listMessages: async (filter = {}) => as(await get('/messages', { ...filter })),
+    getMessage: async (tenantId, id) =>
+      as(await get(`/messages/${encodeURIComponent(id)}`, { tenant_id: tenantId })),
+    async runNow(tenantId) {
+      await request({ method: 'POST', path: '/commands/run-now', query: { tenant_id: tenantId } });
+    },
+    openApi: () => request({ method: 'GET', path: '/openapi.json', isBare: true }),
+  };
+}

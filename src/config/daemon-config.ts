@@ -1,0 +1,84 @@
+import { MailProxyError } from '../core/errors.js';
+import { DEFAULT_PRIORITY, parsePriority } from '../core/priority.js';
+import type { Priority } from '../core/types.js';
+
+/** Levels of the log. */
+export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
+
+/** Settings of a daemon after flag, environment, stored setting and default were weighed, once. */
+export interface ResolvedDaemonConfig {
+  host: string;
+  port: number;
+  /** Whether another port may be taken when this one is busy: only a new server that was told none. */
+  portIsFree: boolean;
+  logLevel: LogLevel;
+  logFormat: 'text' | 'json';
+  schedulerActive: boolean;
+  defaultPriority: Priority;
+}
+
+/** Where settings come from, strongest first. */
+export interface ConfigSources {
+  flags: { host?: string | undefined; port?: number | undefined };
+  env: Readonly<Record<string, string | undefined>>;
+  stored: { host?: string | undefined; port?: string | undefined };
+}
+
+const DEFAULT_HOST = '127.0.0.1';
+const DEFAULT_PORT = 8000;
+const LEVELS: ReadonlyMap<string, LogLevel> = new Map([
+  ['debug', 'debug'],
+  ['info', 'info'],
+  ['warn', 'warn'],
+  ['warning', 'warn'],
+  ['error', 'error'],
+  ['critical', 'error'],
+]);
+
+const invalid = (name: string, wanted: string): MailProxyError =>
+  new MailProxyError('usage', `${name} must be ${wanted}.`);
+
+function portFrom(name: string, text: string | undefined): number | undefined {
+  if (text === undefined || text === '') return undefined;
+  const port = Number(text);
+  if (!Number.isInteger(port) || port < 1 || port > 65535) throw invalid(name, 'a port from 1 to 65535');
+  return port;
+}
+
+function booleanFrom(name: string, text: string | undefined, fallback: boolean): boolean {
+  if (text === undefined || text === '') return fallback;
+  if (/^(1|true|yes|on)$/i.test(text)) return true;
+  if (/^(0|false|no|off)$/i.test(text)) return false;
+  throw invalid(name, '"true" or "false"');
+}
+
+/**
+ * Resolves the settings of a daemon.
+ *
+ * @throws MailProxyError `usage`, naming the variable that is not understood.
+ */
+export function resolveDaemonConfig({ flags, env, stored }: ConfigSources): ResolvedDaemonConfig {
+  const said = flags.port ?? portFrom('GMP_PORT', env.GMP_PORT) ?? portFrom('port', stored.port);
+  const level = LEVELS.get((env.GMP_LOG_LEVEL || 'info').toLowerCase());
+  if (level === undefined) throw invalid('GMP_LOG_LEVEL', '"debug", "info", "warning" or "error"');
+  const format = (env.LOG_FORMAT || 'text').toLowerCase();
+  if (format !== 'text' && format !== 'json') throw invalid('LOG_FORMAT', '"text" or "json"');
+  return {
+    host: flags.host ?? (env.GMP_HOST || undefined) ?? stored.host ?? DEFAULT_HOST,
+    port: said ?? DEFAULT_PORT,
+    portIsFree: said === undefined,
+    logLevel: level,
+    logFormat: format,
+    schedulerActive: booleanFrom('GMP_SCHEDULER_ACTIVE', env.GMP_SCHEDULER_ACTIVE, true),
+    defaultPriority: priorityFrom(env.GMP_DEFAULT_PRIORITY),
+  };
+}
+
+function priorityFrom(text: string | undefined): Priority {
+  if (text === undefined || text === '') return DEFAULT_PRIORITY;
+  try {
+    return parsePriority(/^\d$/.test(text) ? Number(text) : text);
+  } catch {
+    throw invalid('GMP_DEFAULT_PRIORITY', '0 to 3 or "immediate", "high", "medium" or "low"');
+  }
+}

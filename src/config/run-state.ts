@@ -1,0 +1,50 @@
+import { readFileSync, readlinkSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+
+/** What a daemon says of itself while it runs. The lock decides whether it is true; this says where it is. */
+export interface RunState {
+  pid: number;
+  /** Names the process beyond its pid, which the system gives out again: start time and pid namespace. */
+  processIdentity: string;
+  host: string;
+  port: number;
+  url: string;
+  version: string;
+  startedAt: number;
+}
+
+/**
+ * What tells a process from a later one with the same pid, and from one with the same pid in another container.
+ * Empty where the system does not say.
+ */
+export function processIdentity(pid: number): string {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+    // The command name may hold spaces and brackets: fields are counted after its closing one. Field 22 is the start.
+    const startTicks = stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19] ?? '';
+    return `${startTicks}@${readlinkSync(`/proc/${pid}/ns/pid`)}`;
+  } catch {
+    return '';
+  }
+}
+
+/** Writes the state in one step, readable by the owner only. */
+export function writeRunState(path: string, state: RunState): void {
+  const temporary = `${path}.${process.pid}`;
+  writeFileSync(temporary, `${JSON.stringify(state)}\n`, { mode: 0o600 });
+  renameSync(temporary, path);
+}
+
+/** Reads the state; undefined when there is none or it cannot be understood. */
+export function readRunState(path: string): RunState | undefined {
+  try {
+    const state = JSON.parse(readFileSync(path, 'utf8')) as RunState;
+    return Number.isInteger(state.pid) && state.pid > 0 && typeof state.url === 'string' ? state : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Removes the state. */
+export function removeRunState(path: string): void {
+  rmSync(path, { force: true });
+}

@@ -1,0 +1,57 @@
+import type { Millis } from './types.js';
+
+const MINUTE = 60_000;
+const HOUR = 60 * MINUTE;
+
+/** Waits before the first, second, … retry; the last one repeats until the message expires. */
+const RETRY_DELAYS: readonly Millis[] = [
+  MINUTE,
+  5 * MINUTE,
+  15 * MINUTE,
+  HOUR,
+  2 * HOUR,
+  4 * HOUR,
+  8 * HOUR,
+  16 * HOUR,
+];
+const LONGEST_RETRY_DELAY = 16 * HOUR;
+const FIRST_BREAKER_DELAY = 5_000;
+const LONGEST_BREAKER_DELAY = 5 * MINUTE;
+
+/** Source of numbers from 0 to 1, such as `Math.random`. */
+export type RandomSource = () => number;
+
+/** What the time of the next attempt depends on. */
+export interface NextAttemptInput {
+  /** Retries already made: 0 after the first attempt failed. */
+  retryCount: number;
+  now: Millis;
+  /** The message is given up at this moment. */
+  expiresAt: Millis;
+  random: RandomSource;
+  /** Not before this moment, whatever the backoff says. */
+  notBefore?: Millis;
+}
+
+/**
+ * Says when a message that was put off is tried again: after 1, 5, 15 minutes, 1, 2, 4, 8, 16 hours and then every 16
+ * hours, each ±20 % so that messages put off together do not come back together; `expired` when that is too late.
+ */
+export function nextAttempt(input: NextAttemptInput): Millis | 'expired' {
+  const delay = RETRY_DELAYS[Math.max(0, input.retryCount)] ?? LONGEST_RETRY_DELAY;
+  const at = Math.max(input.now + spread(delay, input.random), input.notBefore ?? 0);
+  return at < input.expiresAt ? at : 'expired';
+}
+
+/**
+ * Says how long, in milliseconds, a lane leaves its server alone after `failures` failed connections in a row (1 or
+ * more): 5 seconds, doubling up to 5 minutes, each ±20 %.
+ */
+export function breakerDelay(failures: number, random: RandomSource): Millis {
+  const doublings = Math.min(Math.max(failures, 1) - 1, 10);
+  return spread(Math.min(FIRST_BREAKER_DELAY * 2 ** doublings, LONGEST_BREAKER_DELAY), random);
+}
+
+function spread(delay: Millis, random: RandomSource): Millis {
+  return Math.round(delay * (0.8 + 0.4 * random()));
+}

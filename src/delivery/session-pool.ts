@@ -1,0 +1,225 @@
+import { MailProxyError } from '../core/errors.js';
+import type { SendOutcome } from '../core/smtp-outcome.js';
+import type { Envelope, Millis } from '../core/types.js';
+import type { SmtpEndpoint, SmtpTimeouts } from './smtp-options.js';
+import { SmtpSession } from './smtp-session.js';
+
+/** How the connections of one lane are kept. */
+export interface SessionPoolOptions {
+  maxConnections: number;
+  /** EHLO name. */
+  hello?: string;
+  /** Transactions after which a connection is closed. @defaultValue 100 */
+  maxMessages?: number;
+  /** How long an unused connection is kept. @defaultValue 30 seconds */
+  idleTimeout?: Millis;
+  /** A connection unused for longer than this is asked whether it still lives. @defaultValue 1 second */
+  trustFor?: Millis;
+  timeouts?: Partial<SmtpTimeouts>;
+}
+
+/** How long an idle connection may take to prove that it lives, in milliseconds. */
+const LIVENESS_TIMEOUT = 5_000;
+
+interface IdleSession {
+  session: SmtpSession;
+  since: Millis;
+  timer: NodeJS.Timeout;
+}
+
+interface Waiter {
+  /** Called with a session, or with null for leave to open one. */
+  give(session: SmtpSession | null): void;
+  fail(error: Error): void;
+}
+
+/**
+ * The connections of one lane to its one server. The owner makes one pool for each tenant, account and credential
+ * version, so no connection is shared across tenants or outlives a changed password.
+ */
+export class SessionPool {
+  readonly #endpoint: SmtpEndpoint;
+  readonly #options: Required<Omit<SessionPoolOptions, 'hello' | 'timeouts'>>;
+  readonly #open: Pick<SessionPoolOptions, 'hello' | 'timeouts'>;
+  readonly #idle: IdleSession[] = [];
+  readonly #leased = new Set<SmtpSession>();
+  readonly #waiters: Waiter[] = [];
+  readonly #stop = new AbortController();
+  #places = 0;
+  #isDraining = false;
+  #onEmpty: (() => void) | null = null;
+
+  constructor(endpoint: SmtpEndpoint, { hello, timeouts, ...options }: SessionPoolOptions) {
+    this.#endpoint = endpoint;
+    this.#options = { maxMessages: 100, idleTimeout: 30_000, trustFor: 1_000, ...options };
+    this.#open = {
+      ...(hello === undefined ? {} : { hello }),
+      ...(timeouts === undefined ? {} : { timeouts }),
+    };
+  }
+
+  /** Connections there are, being opened or closed included. */
+  get size(): number {
+    return this.#places;
+  }
+
+  /**
+   * Gives a session nobody else has: the one used last, a new one, or, when all are in use, the next that is free. One
+   * that the server closed while it was idle is replaced without a word.
+   * @throws SmtpFailure when a new connection cannot be opened.
+   * @throws MailProxyError `cancelled` once the pool is being drained.
+   */
+  async acquire(): Promise<SmtpSession> {
+    let session: SmtpSession | null = null;
+    while (!session) {
+      // From here to what is awaited nothing else runs, so that no release can slip in between and be missed.
+      if (this.#isDraining) throw drained();
+      const idle = this.#idle.pop();
+      if (idle) session = await this.#wake(idle);
+      else if (this.#places < this.#options.maxConnections) session = await this.#openInNewPlace();
+      else session = (await this.#waitForTurn()) ?? (await this.#openSession());
+    }
+    // The pool may have been drained while this waited; then the place is given back.
+    if (this.#isDraining) {
+      this.#retire(session);
+      throw drained();
+    }
+    this.#leased.add(session);
+    return session;
+  }
+
+  /** Takes a session back. One that cannot be used again, or has served enough, is closed and its place given away. */
+  release(session: SmtpSession): void {
+    if (!this.#leased.delete(session)) return;
+    if (this.#isDraining || !session.isUsable || session.messages >= this.#options.maxMessages) {
+      this.#retire(session);
+      return;
+    }
+    const waiter = this.#waiters.shift();
+    if (waiter) {
+      waiter.give(session);
+      return;
+    }
+    const timer = setTimeout(() => this.#retireIdle(session), this.#options.idleTimeout).unref();
+    session.onClose = () => this.#retireIdle(session);
+    this.#idle.push({ session, since: Date.now(), timer });
+  }
+
+  /**
+   * Sends one message over a pooled session. When a session that had been used before turns out dead, or closing (421),
+   * at MAIL, the message goes over a new one at once: that is the server tidying up, not an answer.
+   * @throws like {@link acquire} and {@link SmtpSession.send}.
+   */
+  async send(envelope: Envelope, message: Buffer, beforeBody: () => Promise<void>): Promise<SendOutcome> {
+    for (;;) {
+      const session = await this.acquire();
+      const wasUsed = session.messages > 0;
+      try {
+        const outcome = await session.send(envelope, message, beforeBody);
+        if (!(wasUsed && isStale(outcome))) return outcome;
+        session.close();
+      } finally {
+        this.release(session);
+      }
+    }
+  }
+
+  /** Closes what is idle now, and what is in use when it is released; resolves when no connection is left. */
+  async drain(): Promise<void> {
+    this.#isDraining = true;
+    for (const waiter of this.#waiters.splice(0)) waiter.fail(drained());
+    for (const { session } of [...this.#idle]) this.#retireIdle(session);
+    if (this.#places === 0) return;
+    await new Promise<void>((resolve) => {
+      const before = this.#onEmpty;
+      this.#onEmpty = () => {
+        before?.();
+        resolve();
+      };
+    });
+  }
+
+  /** Closes everything at once, also what is in use; a body under way is cut off. */
+  async destroy(): Promise<void> {
+    const empty = this.drain();
+    this.#stop.abort();
+    for (const session of [...this.#leased]) {
+      session.close();
+      this.release(session);
+    }
+    await empty;
+  }
+
+  /** Makes an idle session ready, or ends it and gives null when the server closed it meanwhile. */
+  async #wake({ session, since, timer }: IdleSession): Promise<SmtpSession | null> {
+    clearTimeout(timer);
+    session.onClose = null;
+    const isFresh = Date.now() - since <= this.#options.trustFor;
+    if (session.isUsable && (isFresh || (await lives(session)))) return session;
+    this.#retire(session);
+    return null;
+  }
+
+  #openInNewPlace(): Promise<SmtpSession> {
+    this.#places += 1;
+    return this.#openSession();
+  }
+
+  #waitForTurn(): Promise<SmtpSession | null> {
+    return new Promise((give, fail) => this.#waiters.push({ give, fail }));
+  }
+
+  async #openSession(): Promise<SmtpSession> {
+    try {
+      return await SmtpSession.open(this.#endpoint, { ...this.#open, signal: this.#stop.signal });
+    } catch (error) {
+      this.#leavePlace();
+      throw error;
+    }
+  }
+
+  #retireIdle(session: SmtpSession): void {
+    const position = this.#idle.findIndex((idle) => idle.session === session);
+    const [idle] = position < 0 ? [] : this.#idle.splice(position, 1);
+    if (!idle) return;
+    clearTimeout(idle.timer);
+    this.#retire(session);
+  }
+
+  /** Ends a session; its place is free only when the server knows. */
+  #retire(session: SmtpSession): void {
+    session.onClose = null;
+    void session.quit().then(() => this.#leavePlace());
+  }
+
+  #leavePlace(): void {
+    const waiter = this.#waiters.shift();
+    if (waiter) {
+      waiter.give(null);
+      return;
+    }
+    this.#places -= 1;
+    if (this.#places === 0) this.#onEmpty?.();
+  }
+}
+
+/** Whether a transaction failed before it began because the connection was already ending. */
+function isStale({ failure }: SendOutcome): boolean {
+  if (failure?.step !== 'mail' || failure.bodyStarted || failure.isLocalRefusal) return false;
+  if (failure.code !== null) return failure.code === 421;
+  return failure.reply === '' && failure.causeCode !== 'ETIMEDOUT';
+}
+
+async function lives(session: SmtpSession): Promise<boolean> {
+  return await session.reset(LIVENESS_TIMEOUT).then(
+    () => true,
+    () => false,
+  );
+}
+
+function drained(): MailProxyError {
+  return new MailProxyError(
+    'cancelled',
+    'Sending over this account was stopped; what waits is sent when it resumes.',
+  );
+}

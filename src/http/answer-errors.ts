@@ -1,0 +1,49 @@
+import type { ErrorHandler } from 'hono';
+import { ERROR_CODES, MailProxyError } from '../core/errors.js';
+import type { AppEnv } from './app-env.js';
+import type { AppDeps } from './deps.js';
+
+/** The body of every failure. */
+export interface ErrorAnswer {
+  ok: false;
+  error: string;
+  code: string;
+  issues?: Array<{ path: string; message: string }>;
+}
+
+function answerOf(error: MailProxyError): ErrorAnswer {
+  const answer: ErrorAnswer = { ok: false, error: error.message, code: error.code };
+  return error.status === 422 ? { ...answer, issues: error.issues ?? [] } : answer;
+}
+
+/** Whether SQLite says that its file, its disk or a lock is the matter: trouble of the machine, not a defect. */
+function isStoreTrouble(error: Error): boolean {
+  const code = 'code' in error && typeof error.code === 'string' ? error.code : '';
+  return /^SQLITE_(?:BUSY|CANTOPEN|CORRUPT|FULL|IOERR|LOCKED|NOTADB|READONLY)/.test(code);
+}
+
+/**
+ * Makes the handler of everything that is thrown. A failure of the interface is answered as it stands; anything else is a
+ * defect, which is logged and of which the client learns nothing.
+ */
+export function answerErrors({ log }: Pick<AppDeps, 'log'>): ErrorHandler<AppEnv> {
+  return function answerError(error, c) {
+    if (error instanceof MailProxyError) return c.json(answerOf(error), ERROR_CODES[error.code].status);
+    if (isStoreTrouble(error)) {
+      log.error('The database cannot be used.', { route: c.get('route'), err: error });
+      const answer: ErrorAnswer = {
+        ok: false,
+        error: 'The store cannot be used at the moment: try again later.',
+        code: 'store_unavailable',
+      };
+      return c.json(answer, ERROR_CODES.store_unavailable.status);
+    }
+    log.error('A request failed because of a defect.', { route: c.get('route'), err: error });
+    const answer: ErrorAnswer = {
+      ok: false,
+      error: 'Something went wrong inside the server; its log says what.',
+      code: 'internal',
+    };
+    return c.json(answer, ERROR_CODES.internal.status);
+  };
+}

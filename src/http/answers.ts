@@ -1,0 +1,103 @@
+import { z } from 'zod';
+import { ERROR_CODES, type ErrorCode } from '../core/errors.js';
+
+const unixSeconds = z.int().nullable().describe('Unix seconds.');
+const isoTime = z.string().describe('ISO 8601.');
+const rateLimit = z.int().nullable().describe('Null is no limit.');
+
+/** First field of every answer that is no failure. */
+export const okField = { ok: z.literal(true) };
+
+/** The answer of a route that has nothing to say. */
+export const okAnswer = z.object(okField);
+
+/** Fields of an account as it is shown: no password, not even encrypted. */
+export const accountAnswer = z.object({
+  id: z.string(),
+  tenant_id: z.string(),
+  host: z.string(),
+  port: z.int(),
+  tls: z.enum(['none', 'starttls', 'ssl']),
+  tls_verify: z.boolean(),
+  tls_ca: z.string().nullable(),
+  user: z.string().nullable(),
+  has_password: z.boolean(),
+  limit_per_minute: rateLimit,
+  limit_per_hour: rateLimit,
+  limit_per_day: rateLimit,
+  limit_behavior: z.enum(['defer', 'reject']),
+  max_connections: z.int(),
+  from_address: z.string().nullable(),
+  is_default: z.boolean(),
+  created_at: isoTime,
+  updated_at: isoTime,
+});
+
+/** Fields of a tenant as it is shown: no secret and no hash. */
+export const tenantAnswer = z.object({
+  id: z.string(),
+  name: z.string(),
+  active: z.boolean(),
+  client_base_url: z.string().nullable(),
+  client_sync_path: z.string(),
+  client_attachment_path: z.string(),
+  client_auth: z.object({ method: z.enum(['none', 'bearer', 'basic']), user: z.string().optional() }),
+  has_webhook_secret: z.boolean(),
+  rate_limits: z.object({ hourly: rateLimit, daily: rateLimit }),
+  on_uncertain: z.enum(['retry', 'hold']),
+  use_global_sync: z.boolean(),
+  attachment_roots: z.array(z.string()),
+  created_at: isoTime,
+  updated_at: isoTime,
+});
+
+/** What a message can be, as people and clients see it. */
+export const messageStatus = z.enum([
+  'pending',
+  'deferred',
+  'suspended',
+  'sending',
+  'uncertain',
+  'sent',
+  'error',
+]);
+
+/** Fields of a message as lists show it. */
+export const messageAnswer = z.object({
+  pk: z.int(),
+  id: z.string(),
+  tenant_id: z.string(),
+  account_id: z.string(),
+  status: messageStatus,
+  priority: z.int().min(0).max(3),
+  batch_code: z.string().nullable(),
+  subject: z.string(),
+  created_at: isoTime,
+  deferred_ts: unixSeconds,
+  sent_ts: unixSeconds,
+  error_ts: unixSeconds,
+  error: z.string().nullable(),
+  retry_count: z.int(),
+  next_attempt_ts: unixSeconds,
+  expires_ts: unixSeconds,
+  recipients: z.array(
+    z.object({
+      address: z.string(),
+      status: z.enum(['pending', 'sent', 'error']),
+      code: z.int().nullable(),
+      reply: z.string().nullable(),
+      ts: unixSeconds,
+    }),
+  ),
+});
+
+/** The body of every failure, with all codes there are. */
+export const errorAnswer = z.object({
+  ok: z.literal(false),
+  error: z.string().describe('One sentence: what is wrong and what to do.'),
+  code: z.enum(Object.keys(ERROR_CODES) as [ErrorCode, ...ErrorCode[]]).describe('Stable; never renamed.'),
+  issues: z
+    .array(z.object({ path: z.string(), message: z.string() }))
+    .optional()
+    .describe('With status 422: the fields that are not valid.'),
+});

@@ -1,0 +1,37 @@
+import { OpenAPIHono } from '@hono/zod-openapi';
+import { answerErrors } from './answer-errors.js';
+import type { AppEnv } from './app-env.js';
+import { clientAddress } from './client-address.js';
+import type { AppDeps } from './deps.js';
+import { accessLog } from './middleware/access-log.js';
+import { securityHeaders } from './middleware/security-headers.js';
+import { openApiRoute } from './openapi.js';
+import { registerRoutes } from './register-routes.js';
+import type { Route } from './route.js';
+import { accountRoutes } from './routes/accounts.js';
+import { commandRoutes } from './routes/commands.js';
+import { healthRoutes } from './routes/health.js';
+import { messageRoutes } from './routes/messages.js';
+import { statusRoutes } from './routes/status.js';
+import { tenantRoutes } from './routes/tenants.js';
+
+const declared: readonly Route[] = [
+  ...healthRoutes,
+  ...statusRoutes,
+  ...tenantRoutes,
+  ...accountRoutes,
+  ...messageRoutes,
+  ...commandRoutes,
+];
+
+/** Every route that the app serves: the one list that router, OpenAPI document and tests read. */
+export const ROUTES: readonly Route[] = [...declared, openApiRoute(declared)];
+
+/** Makes the HTTP app over what it is given; it opens no port and holds no state but log throttles. */
+export function createApp(deps: AppDeps): OpenAPIHono<AppEnv> {
+  const app = new OpenAPIHono<AppEnv>();
+  app.onError(answerErrors(deps));
+  app.use(securityHeaders(), accessLog({ log: deps.log, addressOf: clientAddress(deps.trustedProxies) }));
+  registerRoutes(app, deps, ROUTES);
+  return app;
+}

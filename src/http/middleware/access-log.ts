@@ -1,0 +1,33 @@
+import type { Middleware } from '../app-env.js';
+import type { AppDeps } from '../deps.js';
+
+/** Options of {@link accessLog}. */
+export interface AccessLogOptions {
+  log: AppDeps['log'];
+  /** Works out the client's address from the peer's and the `X-Real-IP` header. */
+  addressOf(peer: string | undefined, realIp: string | undefined): string;
+}
+
+/**
+ * Makes the middleware that logs each request: method, declared route, status, milliseconds, token id and address. Neither
+ * the path as it came nor any header is logged: both may hold what somebody should not have put there.
+ */
+export function accessLog({ log, addressOf }: AccessLogOptions): Middleware {
+  return async function logAccess(c, next) {
+    const start = performance.now();
+    const address = addressOf(c.env?.incoming?.socket.remoteAddress, c.req.header('x-real-ip'));
+    c.set('address', address);
+    await next();
+    const route = c.get('route') ?? 'unknown route';
+    const { method } = c.req;
+    const { status } = c.res;
+    log.info(`${method} ${route} ${status}`, {
+      method,
+      route,
+      status,
+      ms: Math.round((performance.now() - start) * 10) / 10,
+      token: c.get('caller')?.tokenId ?? null,
+      address,
+    });
+  };
+}

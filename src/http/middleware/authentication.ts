@@ -1,0 +1,74 @@
+import { MailProxyError } from '../../core/errors.js';
+import { MAX_TOKEN_BYTES } from '../../crypto/token.js';
+import { authenticate, type Principal } from '../../services/authenticate.js';
+import type { AppContext, Middleware } from '../app-env.js';
+import type { AppDeps } from '../deps.js';
+import { headerText } from '../header-text.js';
+import type { Who } from '../route.js';
+
+/** Options of {@link authentication}. */
+export interface AuthenticationOptions extends Pick<AppDeps, 'store' | 'now' | 'log'> {
+  who: Who;
+  /** Whether a token's use is worth a log line now. */
+  isFirstUse: (tokenId: string) => boolean;
+}
+
+/**
+ * Makes the middleware that lets a request go on only with a token that the route is for. It belongs to the route
+ * itself, not to a pattern of paths, so whatever spelling of a path reaches a handler has passed it. Nothing else of the
+ * request has been looked at before.
+ *
+ * @throws MailProxyError `unauthorized` without a valid token, `forbidden` for a tenant's token on an admin route.
+ */
+export function authentication(options: AuthenticationOptions): Middleware {
+  return async function requireToken(c, next) {
+    if (options.who !== 'anyone') {
+      const principal = await identify(c, options);
+      if (options.who === 'admin' && principal.kind !== 'admin') {
+        throw new MailProxyError('forbidden', 'This needs the admin token: a tenant token is not enough.');
+      }
+    }
+    await next();
+  };
+}
+
+async function identify(
+  c: AppContext,
+  { store, now, log, isFirstUse }: AuthenticationOptions,
+): Promise<Principal> {
+  const raw = c.req.header('x-api-token');
+  const address = c.get('address');
+  if (raw === undefined || raw === '') {
+    log.warn('API auth failed: missing token', { address });
+    throw new MailProxyError('unauthorized', 'An API token is needed: send it in the header X-API-Token.');
+  }
+  const isTooLong = raw.length > MAX_TOKEN_BYTES;
+  const principal = isTooLong ? undefined : await authenticate(store, headerText(raw), now());
+  if (principal === undefined) {
+    log.warn('API auth failed: invalid token', { address });
+    throw new MailProxyError('unauthorized', 'The API token is unknown, expired or revoked.');
+  }
+  const tokenId = principal.kind === 'admin' ? 'admin' : `${principal.tenantId}/${principal.tokenName}`;
+  c.set('caller', { principal, tokenId });
+  if (isFirstUse(tokenId)) {
+    const whose = principal.kind === 'admin' ? 'admin' : `tenant '${principal.tenantId}'`;
+    log.info(`API auth successful for ${whose}`, { token: tokenId, address });
+  }
+  return principal;
+}
+
+/** Makes the function that is true for the first use of each token in a minute. */
+export function firstUsePerMinute(now: () => number): (tokenId: string) => boolean {
+  let minute = Number.NaN;
+  const seen = new Set<string>();
+  return (tokenId) => {
+    const current = Math.floor(now() / 60_000);
+    if (current !== minute) {
+      minute = current;
+      seen.clear();
+    }
+    if (seen.has(tokenId)) return false;
+    seen.add(tokenId);
+    return true;
+  };
+}

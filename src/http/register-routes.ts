@@ -1,0 +1,123 @@
+import type { OpenAPIHono } from '@hono/zod-openapi';
+import { MailProxyError } from '../core/errors.js';
+import type { Actor } from '../core/types.js';
+import type { ServiceContext } from '../services/context.js';
+import type { AppContext, AppEnv, Middleware } from './app-env.js';
+import type { AppDeps } from './deps.js';
+import { authentication, firstUsePerMinute } from './middleware/authentication.js';
+import { DEFAULT_BODY_LIMIT, jsonBody } from './middleware/json-body.js';
+import { isAboutTenant, tenantInBody, tenantInUrl } from './middleware/tenant-resolution.js';
+import { singleValues } from './query.js';
+import type { Route, RouteShape, Who } from './route.js';
+
+function actorOf(c: AppContext): Actor | undefined {
+  const principal = c.get('caller')?.principal;
+  const address = c.get('address');
+  if (principal === undefined) return undefined;
+  return principal.kind === 'admin'
+    ? { kind: 'admin-token', address }
+    : { kind: 'tenant-token', tenantId: principal.tenantId, tokenName: principal.tokenName, address };
+}
+
+function contextOf(deps: AppDeps, c: AppContext): ServiceContext | undefined {
+  const actor = actorOf(c);
+  if (actor === undefined) return undefined;
+  return {
+    store: deps.store,
+    // Only what needs a key asks for one.
+    get keyring() {
+      return deps.keyring();
+    },
+    actor,
+    now: () => deps.now(),
+  };
+}
+
+function queryOf(c: AppContext, who: Who): Record<string, string> {
+  const queries = c.req.queries();
+  if (isAboutTenant(who)) delete queries.tenant_id;
+  return singleValues(queries);
+}
+
+function bodyOf({ body }: RouteShape): 'none' | 'optional' | 'required' {
+  if (body === undefined) return 'none';
+  return body.safeParse(undefined).success ? 'optional' : 'required';
+}
+
+/** The router's spelling of a declared path: `/account/{id}` is `/account/:id`. */
+function routerPath(path: string): string {
+  return path.replace(/\{(\w+)\}/g, ':$1');
+}
+
+/** Says which declared path matched, for the access log. */
+function nameRoute(path: string): Middleware {
+  return async function rememberRoute(c, next) {
+    c.set('route', path);
+    await next();
+  };
+}
+
+/** Methods that each path answers to, HEAD with GET. */
+function methodsByPath(routes: readonly Route[]): Map<string, Route[]> {
+  const byPath = new Map<string, Route[]>();
+  for (const route of routes) byPath.set(route.path, [...(byPath.get(route.path) ?? []), route]);
+  return byPath;
+}
+
+function allowedMethods(routes: readonly Route[]): string {
+  const methods = new Set(
+    routes.flatMap(({ method }) => (method === 'get' ? ['GET', 'HEAD'] : [method.toUpperCase()])),
+  );
+  return [...methods].sort().join(', ');
+}
+
+/**
+ * Registers declared routes. In front of each handler stand, in this order: token, tenant of path and query, body, tenant
+ * of the body, validation. Paths that are declared with other methods answer 405 and all else 404, both only to holders of a
+ * token unless the path is for anyone.
+ */
+export function registerRoutes(app: OpenAPIHono<AppEnv>, deps: AppDeps, routes: readonly Route[]): void {
+  const { store, log } = deps;
+  const now = () => deps.now();
+  const isFirstUse = firstUsePerMinute(now);
+  const requireToken = (who: Who) => authentication({ store, now, log, who, isFirstUse });
+
+  for (const route of routes) {
+    app.on(
+      route.method.toUpperCase(),
+      routerPath(route.path),
+      nameRoute(route.path),
+      requireToken(route.who),
+      tenantInUrl(route),
+      jsonBody({ expects: bodyOf(route), limit: deps.bodyLimit ?? DEFAULT_BODY_LIMIT }),
+      tenantInBody(route),
+      async (c) => {
+        const answer = await route.run({
+          deps,
+          context: contextOf(deps, c),
+          tenantId: c.get('tenantId'),
+          isAdmin: c.get('caller')?.principal.kind === 'admin',
+          params: c.req.param(),
+          query: queryOf(c, route.who),
+          body: c.get('body'),
+        });
+        return answer instanceof Response ? answer : c.json(answer);
+      },
+    );
+  }
+
+  // After all handlers, so that no path's refusal shadows another path's handler.
+  for (const [path, declared] of methodsByPath(routes)) {
+    const isForAnyone = declared.some(({ who }) => who === 'anyone');
+    app.all(routerPath(path), nameRoute(path), requireToken(isForAnyone ? 'anyone' : 'any-token'), (c) => {
+      c.header('Allow', allowedMethods(declared));
+      throw new MailProxyError(
+        'method_not_allowed',
+        `${path} does not answer to this method: see the header Allow.`,
+      );
+    });
+  }
+  app.all('*', requireToken('any-token'), () => {
+    throw new MailProxyError('route_not_found', 'There is no such route: see /openapi.json.');
+  });
+}

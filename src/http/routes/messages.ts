@@ -1,0 +1,93 @@
+import { z } from 'zod';
+import { wireIdSchema } from '../../core/schemas/account.js';
+import {
+  addMessagesAnswerSchema,
+  addMessagesBodySchema,
+  addMessagesDocSchema,
+} from '../../core/schemas/message.js';
+import { messageToWire } from '../../core/wire.js';
+import { enqueueMessages } from '../../services/enqueue-messages.js';
+import { getMessage, listMessages } from '../../services/list-messages.js';
+import { messageAnswer, messageStatus, okField } from '../answers.js';
+import { nextCursorSchema, numericCursor, pageQuery, queryBoolean } from '../query.js';
+import { defineRoute, type Route } from '../route.js';
+
+const name = z
+  .string()
+  .min(1)
+  .max(255)
+  .regex(/^\P{Cc}*$/u, 'Control characters are not allowed.');
+
+/** The queue. */
+export const messageRoutes: readonly Route[] = [
+  defineRoute({
+    method: 'post',
+    path: '/commands/add-messages',
+    who: 'any-token',
+    summary: 'Queue a batch of messages; answered only after they are on disk.',
+    description: 'One bad message never stops the others: it is listed in `rejected`.',
+    body: addMessagesBodySchema,
+    bodyDoc: addMessagesDocSchema,
+    answer: addMessagesAnswerSchema,
+    errors: ['not_supported'],
+    async handler({ deps, context, tenantId, isAdmin, body }) {
+      const { queued, rejected } = await enqueueMessages(
+        context,
+        {
+          messages: body.messages,
+          defaultPriority: body.default_priority ?? undefined,
+          tenantId,
+          anyTenant: isAdmin,
+        },
+        deps.defaultPriority,
+      );
+      if (queued > 0) deps.wake();
+      return { ok: true as const, queued, rejected };
+    },
+  }),
+  defineRoute({
+    method: 'get',
+    path: '/messages',
+    who: 'any-token',
+    summary: 'List messages, newest first.',
+    query: z.object({
+      status: messageStatus.optional(),
+      active_only: queryBoolean.optional().describe('Only messages that are not final.'),
+      account_id: wireIdSchema.optional(),
+      batch_code: name.optional(),
+      ...pageQuery,
+    }),
+    answer: z.object({ ...okField, messages: z.array(messageAnswer), next_cursor: nextCursorSchema }),
+    async handler({ context, tenantId, query }) {
+      const cursor = numericCursor(query.cursor);
+      const { items, nextCursor } = await listMessages(
+        context,
+        tenantId,
+        {
+          activeOnly: query.active_only ?? false,
+          ...(query.status === undefined ? {} : { status: query.status }),
+          ...(query.account_id === undefined ? {} : { accountId: query.account_id }),
+          ...(query.batch_code === undefined ? {} : { batchCode: query.batch_code }),
+        },
+        { limit: query.limit, ...(cursor === undefined ? {} : { cursor }) },
+      );
+      return {
+        ok: true as const,
+        messages: items.map(messageToWire),
+        ...(nextCursor === undefined ? {} : { next_cursor: nextCursor }),
+      };
+    },
+  }),
+  defineRoute({
+    method: 'get',
+    path: '/messages/{id}',
+    who: 'tenant',
+    summary: 'Show one message with its state and recipients.',
+    params: z.object({ id: name }),
+    answer: messageAnswer.extend(okField),
+    errors: ['message_not_found'],
+    async handler({ context, tenantId, params }) {
+      return { ok: true as const, ...messageToWire(await getMessage(context, tenantId, params.id)) };
+    },
+  }),
+];

@@ -1,0 +1,60 @@
+import { z } from 'zod';
+import { tenantBodySchema, tenantRequestFromWire } from '../../core/schemas/tenant.js';
+import { tenantToWire } from '../../core/wire.js';
+import { putTenant } from '../../services/put-tenant.js';
+import { listTenants } from '../../services/tenants.js';
+import { okField, tenantAnswer } from '../answers.js';
+import { nextCursorSchema, pageQuery, queryBoolean } from '../query.js';
+import { defineRoute, type Route } from '../route.js';
+
+/** Tenants, for the operator. */
+export const tenantRoutes: readonly Route[] = [
+  defineRoute({
+    method: 'post',
+    path: '/tenant',
+    who: 'admin',
+    summary: 'Create or update a tenant.',
+    description:
+      'A new tenant answers its generated token and webhook secret, once. An update answers `ok` alone.',
+    body: tenantBodySchema,
+    answer: z.object({
+      ...okField,
+      tenant_id: z.string().optional(),
+      api_key: z.string().optional().describe('Only if it was generated.'),
+      webhook_secret: z.string().optional().describe('Only if it was generated.'),
+    }),
+    errors: ['already_exists', 'secret_required', 'not_supported', 'key_missing'],
+    async handler({ deps, context, body }) {
+      const { tenantId, input, chosen } = tenantRequestFromWire(body);
+      const result = await putTenant(context, tenantId, input, chosen, 'create-or-update');
+      deps.wake();
+      if (!result.created) return { ok: true as const };
+      return {
+        ok: true as const,
+        tenant_id: tenantId,
+        ...(result.token === undefined ? {} : { api_key: result.token }),
+        ...(result.webhookSecret === undefined ? {} : { webhook_secret: result.webhookSecret }),
+      };
+    },
+  }),
+  defineRoute({
+    method: 'get',
+    path: '/tenants',
+    who: 'admin',
+    summary: 'List tenants in order of id.',
+    query: z.object({ active_only: queryBoolean.optional(), ...pageQuery }),
+    answer: z.object({ ...okField, tenants: z.array(tenantAnswer), next_cursor: nextCursorSchema }),
+    async handler({ context, query }) {
+      const { items, nextCursor } = await listTenants(context, {
+        limit: query.limit,
+        activeOnly: query.active_only ?? false,
+        ...(query.cursor === undefined ? {} : { cursor: query.cursor }),
+      });
+      return {
+        ok: true as const,
+        tenants: items.map(tenantToWire),
+        ...(nextCursor === undefined ? {} : { next_cursor: nextCursor }),
+      };
+    },
+  }),
+];

@@ -1,0 +1,28 @@
+import { existsSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
+import { serverPaths } from '../config/server-paths.js';
+import { MailProxyError } from '../core/errors.js';
+import { isServerLocked, takeServerLock } from '../store/server-lock.js';
+
+type Env = Readonly<Record<string, string | undefined>>;
+
+/** @throws MailProxyError `daemon_running` while the server's daemon runs. */
+export function refuseRunning(server: string, directory: string, env: Env): void {
+  if (!isServerLocked(serverPaths(directory, env).lock)) return;
+  throw new MailProxyError(
+    'daemon_running',
+    `The server "${server}" is running: stop it first with "mail-proxy stop ${server}".`,
+  );
+}
+
+/** Removes a stopped server's directory. No daemon can start meanwhile: the lock is held. */
+export async function deleteServer(server: string, directory: string, env: Env): Promise<void> {
+  const paths = serverPaths(directory, env);
+  refuseRunning(server, directory, env);
+  const lock = existsSync(paths.database) ? takeServerLock(paths.lock) : undefined;
+  try {
+    await rm(directory, { recursive: true, force: true });
+  } finally {
+    lock?.release();
+  }
+}

@@ -1,0 +1,125 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { closeSync, fchmodSync, openSync } from 'node:fs';
+import { dirname } from 'node:path';
+import type { Readable, Writable } from 'node:stream';
+import { fileURLToPath } from 'node:url';
+import {
+  BOOT_FDS,
+  type BootAnswer,
+  type BootSecrets,
+  type DaemonReady,
+  splitEnvironment,
+} from '../config/boot.js';
+import { serverPaths } from '../config/server-paths.js';
+import { ERROR_CODES, type ErrorCode, MailProxyError } from '../core/errors.js';
+import { makePrivateDirectory } from '../store/database.js';
+import { isServerLocked } from '../store/server-lock.js';
+
+/** How a daemon is started from the shell. */
+export interface StartRequest {
+  server: string;
+  directory: string;
+  env: Readonly<Record<string, string | undefined>>;
+  host?: string | undefined;
+  port?: number | undefined;
+  apiToken?: string | undefined;
+}
+
+const START_TIMEOUT_MS = 30_000;
+const ENTRY = fileURLToPath(new URL('../../bin/run.js', import.meta.url));
+
+/**
+ * Spawns a server's daemon detached from the terminal and waits until it serves. Secrets go through a pipe; neither its
+ * command line nor its environment holds one.
+ *
+ * @throws MailProxyError `daemon_running`, or what kept the daemon from starting, with its own code.
+ */
+export async function startServer(request: StartRequest): Promise<DaemonReady> {
+  const { directory, env } = request;
+  const paths = serverPaths(directory, env);
+  if (isServerLocked(paths.lock)) {
+    throw new MailProxyError(
+      'daemon_running',
+      `The server "${request.server}" is running already: see "mail-proxy status ${request.server}".`,
+    );
+  }
+  makePrivateDirectory(directory);
+  const logFd = openSync(paths.log, 'a', 0o600);
+  fchmodSync(logFd, 0o600);
+  const { open, secret } = splitEnvironment(env);
+  const apiToken = request.apiToken ?? env.GMP_API_TOKEN;
+  const boot: BootSecrets = {
+    env: secret,
+    mayCreateSecrets: true,
+    logFile: paths.log,
+    ...(apiToken === undefined ? {} : { apiToken }),
+  };
+  const child = spawn(
+    process.execPath,
+    [ENTRY, 'serve', request.server, '--spawned', ...listenFlags(request)],
+    {
+      detached: true,
+      cwd: '/',
+      // The spawned process finds the server by name, wherever this one was told that it is.
+      env: { ...open, MAIL_PROXY_HOME: dirname(directory) },
+      stdio: ['ignore', logFd, logFd, 'pipe', 'pipe'],
+    },
+  );
+  closeSync(logFd);
+  const secrets = child.stdio[BOOT_FDS.secrets] as Writable;
+  // A child that dies before it reads closes the pipe; its answer, or the lack of one, tells more than EPIPE.
+  secrets.on('error', () => undefined);
+  secrets.end(JSON.stringify(boot));
+  try {
+    const ready = await readAnswer(child, child.stdio[BOOT_FDS.answer] as Readable, paths.log);
+    await requireHealthy(ready.url);
+    return ready;
+  } finally {
+    child.unref();
+  }
+}
+
+function listenFlags({ host, port }: StartRequest): string[] {
+  return [
+    ...(host === undefined ? [] : ['--host', host]),
+    ...(port === undefined ? [] : ['--port', String(port)]),
+  ];
+}
+
+function readAnswer(child: ChildProcess, pipe: Readable, log: string): Promise<DaemonReady> {
+  return new Promise((resolve, reject) => {
+    const fail = (why: string): void =>
+      reject(new MailProxyError('start_failed', `The daemon ${why}: see ${log}.`));
+    const timer = setTimeout(() => {
+      child.kill('SIGKILL');
+      fail(`did not answer within ${START_TIMEOUT_MS / 1000} seconds`);
+    }, START_TIMEOUT_MS);
+    let text = '';
+    pipe.setEncoding('utf8');
+    pipe.on('data', (chunk: string) => {
+      text += chunk;
+    });
+    pipe.on('close', () => {
+      clearTimeout(timer);
+      try {
+        const answer = JSON.parse(text) as BootAnswer;
+        if (answer.ok) resolve(answer.ready);
+        else reject(new MailProxyError(codeOf(answer.code), answer.error));
+      } catch {
+        fail('ended before it could serve');
+      }
+    });
+    child.on('error', (error) => fail(`could not be spawned (${error.message})`));
+  });
+}
+
+function codeOf(code: string): ErrorCode {
+  return code in ERROR_CODES ? (code as ErrorCode) : 'start_failed';
+}
+
+async function requireHealthy(url: string): Promise<void> {
+  const response = await fetch(`${url}/health`, { signal: AbortSignal.timeout(5000) }).catch(() => undefined);
+  if (response?.ok !== true)
+    throw new MailProxyError('start_failed', `The daemon started but ${url}/health does not answer.`);
+  await response.body?.cancel();
+}

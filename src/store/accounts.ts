@@ -1,0 +1,243 @@
+import { MailProxyError } from '../core/errors.js';
+import type { Account, SealedSecret } from '../core/types.js';
+import { accountRateScope } from './rate-charges.js';
+import type { TenantScope } from './scope.js';
+import type { Sql } from './statements.js';
+import type { Writer } from './writer.js';
+
+/** An account with its sealed password. */
+export interface StoredAccount extends Account {
+  password: SealedSecret | null;
+}
+
+/** What a change of an account results in. */
+export type AccountChange = Omit<
+  StoredAccount,
+  'pk' | 'tenantId' | 'id' | 'hasPassword' | 'credentialVersion' | 'createdAt' | 'updatedAt'
+>;
+
+/** SMTP accounts of one tenant at a time. */
+export interface AccountStore {
+  get(scope: TenantScope, id: string): Promise<StoredAccount | undefined>;
+  /** The account for messages that name none: the one marked default, or the only one. */
+  getDefault(scope: TenantScope): Promise<StoredAccount | undefined>;
+  list(scope: TenantScope, page: { after?: string; limit: number }): Promise<Account[]>;
+  /** For the operator: accounts of all tenants, in order of `pk`. */
+  listOfAllTenants(page: { after?: number; limit: number }): Promise<Account[]>;
+  /** For the dispatcher: one account by its internal key, whichever tenant owns it. */
+  getForDispatch(pk: number): Promise<StoredAccount | undefined>;
+  /**
+   * Adds or changes an account in one transaction; `change` gets the present row and may throw to change nothing.
+   * `id` undefined takes the first free of `smtp1`, `smtp2`, …
+   *
+   * @throws MailProxyError `tenant_not_found`.
+   */
+  put(
+    scope: TenantScope,
+    id: string | undefined,
+    now: number,
+    change: (current: StoredAccount | undefined, id: string) => AccountChange,
+  ): Promise<Account>;
+  /**
+   * Removes an account. With `failWaiting` its unsent messages end in error in the same transaction.
+   *
+   * @returns False when there is none.
+   * @throws MailProxyError `account_in_use` when unsent messages wait for it and `failWaiting` is false.
+   */
+  delete(scope: TenantScope, id: string, options: { failWaiting: boolean; now: number }): Promise<boolean>;
+}
+
+function accountFromRow(row: Record<string, unknown>): StoredAccount {
+  return {
+    pk: row.pk as number,
+    tenantId: row.tenant_id as string,
+    id: row.id as string,
+    host: row.host as string,
+    port: row.port as number,
+    tls: row.tls as Account['tls'],
+    tlsVerify: row.tls_verify === 1,
+    tlsCa: row.tls_ca as string | null,
+    user: row.user as string | null,
+    hasPassword: row.password !== null,
+    password:
+      row.password === null ? null : { value: row.password as string, keyId: row.password_key_id as string },
+    limitMinute: row.limit_minute as number | null,
+    limitHour: row.limit_hour as number | null,
+    limitDay: row.limit_day as number | null,
+    limitBehavior: row.limit_behavior as Account['limitBehavior'],
+    maxConnections: row.max_connections as number,
+    fromAddress: row.from_address as string | null,
+    isDefault: row.is_default === 1,
+    setBy: row.set_by as Account['setBy'],
+    credentialVersion: row.credential_version as number,
+    createdAt: row.created_at as number,
+    updatedAt: row.updated_at as number,
+  };
+}
+
+/** Why a message ends whose account is gone. */
+export const accountDeleted = (id: string): string =>
+  `The account ${id} was deleted before this message was sent.`;
+
+/** The view without the sealed password. */
+export function withoutPassword(stored: StoredAccount): Account {
+  const { password: _password, ...account } = stored;
+  return account;
+}
+
+/** Whether open connections of the old row may not serve the new one. */
+function connectionChanged(old: StoredAccount, next: AccountChange): boolean {
+  return (
+    old.host !== next.host ||
+    old.port !== next.port ||
+    old.tls !== next.tls ||
+    old.tlsVerify !== next.tlsVerify ||
+    old.tlsCa !== next.tlsCa ||
+    old.user !== next.user ||
+    old.password?.value !== next.password?.value
+  );
+}
+
+/** Accounts over one connection. */
+export function createAccountStore(sql: Sql, writer: Writer): AccountStore {
+  const find = (tenantId: string, id: string): StoredAccount | undefined => {
+    const row = sql('SELECT * FROM accounts WHERE tenant_id = ? AND id = ?').get(tenantId, id);
+    return row === undefined ? undefined : accountFromRow(row);
+  };
+
+  const firstFreeId = (tenantId: string): string => {
+    const taken = new Set(
+      sql("SELECT id FROM accounts WHERE tenant_id = ? AND id LIKE 'smtp%'")
+        .all(tenantId)
+        .map((row) => row.id as string),
+    );
+    let n = 1;
+    while (taken.has(`smtp${n}`)) n++;
+    return `smtp${n}`;
+  };
+
+  const write = (
+    tenantId: string,
+    id: string,
+    now: number,
+    old: StoredAccount | undefined,
+    next: AccountChange,
+  ): void => {
+    const first =
+      sql('SELECT 1 FROM accounts WHERE tenant_id = ? AND id <> ? LIMIT 1').get(tenantId, id) === undefined;
+    // A tenant's only account is its default: messages that name none have somewhere to go.
+    const isDefault = next.isDefault || first;
+    if (isDefault)
+      sql('UPDATE accounts SET is_default = 0 WHERE tenant_id = ? AND id <> ?').run(tenantId, id);
+    const version = old === undefined ? 1 : old.credentialVersion + Number(connectionChanged(old, next));
+    sql(
+      `INSERT INTO accounts (tenant_id, id, host, port, tls, tls_verify, tls_ca, user, password, password_key_id, limit_minute,
+         limit_hour, limit_day, limit_behavior, max_connections, from_address, is_default, set_by, credential_version,
+         created_at, updated_at)
+       VALUES (@tenantId, @id, @host, @port, @tls, @tlsVerify, @tlsCa, @user, @password, @keyId, @limitMinute, @limitHour,
+         @limitDay, @limitBehavior, @maxConnections, @fromAddress, @isDefault, @setBy, @version, @now, @now)
+       ON CONFLICT (tenant_id, id) DO UPDATE SET host = @host, port = @port, tls = @tls, tls_verify = @tlsVerify,
+         tls_ca = @tlsCa, user = @user, password = @password, password_key_id = @keyId, limit_minute = @limitMinute,
+         limit_hour = @limitHour, limit_day = @limitDay, limit_behavior = @limitBehavior, max_connections = @maxConnections,
+         from_address = @fromAddress, is_default = @isDefault, set_by = @setBy, credential_version = @version,
+         updated_at = @now`,
+    ).run({
+      tenantId,
+      id,
+      now,
+      version,
+      host: next.host,
+      port: next.port,
+      tls: next.tls,
+      tlsVerify: Number(next.tlsVerify),
+      tlsCa: next.tlsCa,
+      user: next.user,
+      password: next.password?.value ?? null,
+      keyId: next.password?.keyId ?? null,
+      limitMinute: next.limitMinute,
+      limitHour: next.limitHour,
+      limitDay: next.limitDay,
+      limitBehavior: next.limitBehavior,
+      maxConnections: next.maxConnections,
+      fromAddress: next.fromAddress,
+      isDefault: Number(isDefault),
+      setBy: next.setBy,
+    });
+  };
+
+  const failUnsent = (accountPk: number, id: string, now: number): void => {
+    const reason = accountDeleted(id);
+    sql(
+      `UPDATE recipients SET state = 'error', at = ? WHERE state = 'pending' AND message_pk IN
+         (SELECT pk FROM messages WHERE account_pk = ? AND state IN ('ready', 'waiting'))`,
+    ).run(now, accountPk);
+    sql(
+      "UPDATE messages SET state = 'error', error_at = ?, error = ? WHERE account_pk = ? AND state IN ('ready', 'waiting')",
+    ).run(now, reason, accountPk);
+  };
+
+  return {
+    async get(scope, id) {
+      return find(scope.tenantId, id);
+    },
+    async getDefault(scope) {
+      const [first, second] = sql(
+        'SELECT * FROM accounts WHERE tenant_id = ? ORDER BY is_default DESC LIMIT 2',
+      ).all(scope.tenantId);
+      if (first === undefined || (first.is_default !== 1 && second !== undefined)) return undefined;
+      return accountFromRow(first);
+    },
+    async list(scope, { after, limit }) {
+      return sql('SELECT * FROM accounts WHERE tenant_id = ? AND id > ? ORDER BY id LIMIT ?')
+        .all(scope.tenantId, after ?? '', limit)
+        .map((row) => withoutPassword(accountFromRow(row)));
+    },
+    async listOfAllTenants({ after, limit }) {
+      return sql('SELECT * FROM accounts WHERE pk > ? ORDER BY pk LIMIT ?')
+        .all(after ?? 0, limit)
+        .map((row) => withoutPassword(accountFromRow(row)));
+    },
+    async getForDispatch(pk) {
+      const row = sql('SELECT * FROM accounts WHERE pk = ?').get(pk);
+      return row === undefined ? undefined : accountFromRow(row);
+    },
+    put: (scope, id, now, change) =>
+      writer.run(() => {
+        const { tenantId } = scope;
+        if (sql('SELECT 1 FROM tenants WHERE id = ?').get(tenantId) === undefined) {
+          throw new MailProxyError(
+            'tenant_not_found',
+            `There is no tenant "${tenantId}": add it with "tenants add ${tenantId}".`,
+          );
+        }
+        const accountId = id ?? firstFreeId(tenantId);
+        const old = find(tenantId, accountId);
+        write(tenantId, accountId, now, old, change(old, accountId));
+        return withoutPassword(find(tenantId, accountId) as StoredAccount);
+      }),
+    delete: (scope, id, { failWaiting, now }) =>
+      writer.run(() => {
+        const account = find(scope.tenantId, id);
+        if (account === undefined) return false;
+        const unsent = sql(
+          `SELECT COALESCE(SUM(n), 0) AS n FROM message_counts
+             WHERE tenant_id = ? AND account_pk = ? AND state IN ('ready', 'waiting', 'sending')`,
+        ).get(scope.tenantId, account.pk)?.n as number;
+        if (unsent > 0 && !failWaiting) {
+          throw new MailProxyError(
+            'account_in_use',
+            `${unsent} unsent message(s) wait for the account "${id}": let them be sent, or delete it with force and they end in error.`,
+          );
+        }
+        failUnsent(account.pk, id, now);
+        sql('DELETE FROM rate_charges WHERE scope = ?').run(accountRateScope(account.pk));
+        sql('DELETE FROM accounts WHERE tenant_id = ? AND id = ?').run(scope.tenantId, id);
+        // The one that is left is the default again, and stays it when another is added.
+        sql(
+          `UPDATE accounts SET is_default = 1 WHERE tenant_id = @tenant
+             AND (SELECT COUNT(*) FROM accounts WHERE tenant_id = @tenant) = 1`,
+        ).run({ tenant: scope.tenantId });
+        return true;
+      }),
+  };
+}

@@ -1,0 +1,141 @@
+import { MailProxyError } from '../core/errors.js';
+import type { MessageState, NewMessage } from '../core/types.js';
+import type { TenantScope } from './scope.js';
+import type { Sql } from './statements.js';
+import type { Writer } from './writer.js';
+
+/** Why one message of a batch was not queued. */
+export interface Rejection {
+  id: string;
+  reason: string;
+  code: 'unknown_account' | 'no_account' | 'already_sent' | 'in_progress';
+}
+
+/** What became of one message. */
+export type EnqueueResult =
+  | { queued: true; pk: number; replaced: boolean }
+  | { queued: false; rejection: Rejection };
+
+/** The way in. */
+export interface QueueStore {
+  /**
+   * Stores messages of one tenant, durably before the promise resolves. The same id again replaces an unsent
+   * message; one bad message never stops the others.
+   *
+   * @throws MailProxyError `tenant_not_found`; `store_unavailable`, and then nothing was stored.
+   */
+  enqueue(scope: TenantScope, messages: readonly NewMessage[], now: number): Promise<EnqueueResult[]>;
+}
+
+interface Target {
+  pk: number;
+  id: string;
+}
+
+/** The queue's entrance over one connection. */
+export function createQueueStore(sql: Sql, writer: Writer): QueueStore {
+  const reject = (id: string, code: Rejection['code'], reason: string): EnqueueResult => ({
+    queued: false,
+    rejection: { id, reason, code },
+  });
+
+  const findAccount = (tenantId: string, id: string | undefined): Target | undefined => {
+    if (id !== undefined) {
+      return sql('SELECT pk, id FROM accounts WHERE tenant_id = ? AND id = ?').get(tenantId, id) as
+        | Target
+        | undefined;
+    }
+    const [first, second] = sql(
+      'SELECT pk, id, is_default FROM accounts WHERE tenant_id = ? ORDER BY is_default DESC LIMIT 2',
+    ).all(tenantId);
+    const chosen = first?.is_default === 1 || second === undefined ? first : undefined;
+    return chosen as Target | undefined;
+  };
+
+  const noDefaultReason = (tenantId: string): string =>
+    sql('SELECT 1 FROM accounts WHERE tenant_id = ? LIMIT 1').get(tenantId) === undefined
+      ? 'The tenant has no account to send through: add one first.'
+      : 'The tenant has several accounts and none is its default: name one with account_id, or mark one as default.';
+
+  /** Why the message with this id may not be replaced, or undefined after it was removed. */
+  const removeUnsent = (tenantId: string, id: string): EnqueueResult | 'removed' | 'absent' => {
+    const old = sql('SELECT pk, state FROM messages WHERE tenant_id = ? AND id = ?').get(tenantId, id);
+    if (old === undefined) return 'absent';
+    const state = old.state as MessageState;
+    if (state === 'sending' || state === 'uncertain') {
+      return reject(
+        id,
+        'in_progress',
+        'A message with this id is being sent: wait for its outcome or use another id.',
+      );
+    }
+    const accepted = sql("SELECT 1 FROM recipients WHERE message_pk = ? AND state = 'sent' LIMIT 1").get(
+      old.pk,
+    );
+    if (accepted !== undefined) {
+      return reject(
+        id,
+        'already_sent',
+        'A message with this id was already accepted for at least one recipient: use another id.',
+      );
+    }
+    sql('DELETE FROM messages WHERE pk = ?').run(old.pk);
+    return 'removed';
+  };
+
+  const insert = (tenantId: string, message: NewMessage, account: Target, now: number): number => {
+    const dueAt = Math.max(message.deferredAt ?? now, now);
+    const { lastInsertRowid } = sql(
+      `INSERT INTO messages (tenant_id, id, account_pk, account_id, state, priority, batch_code, subject, envelope_from,
+         created_at, deferred_at, due_at, expires_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+    ).run(
+      tenantId,
+      message.id,
+      account.pk,
+      account.id,
+      dueAt > now ? 'waiting' : 'ready',
+      message.priority,
+      message.batchCode ?? null,
+      message.subject,
+      message.envelope.from,
+      now,
+      message.deferredAt ?? null,
+      dueAt,
+      message.expiresAt,
+    );
+    sql('INSERT INTO message_contents VALUES (?, ?, ?)').run(
+      lastInsertRowid,
+      message.contentKind,
+      message.content,
+    );
+    for (const [position, address] of message.envelope.to.entries()) {
+      sql('INSERT INTO recipients (message_pk, position, address) VALUES (?, ?, ?)').run(
+        lastInsertRowid,
+        position,
+        address,
+      );
+    }
+    return Number(lastInsertRowid);
+  };
+
+  const enqueueOne = (tenantId: string, message: NewMessage, now: number): EnqueueResult => {
+    const account = findAccount(tenantId, message.accountId);
+    if (account === undefined) {
+      if (message.accountId === undefined) return reject(message.id, 'no_account', noDefaultReason(tenantId));
+      return reject(message.id, 'unknown_account', `There is no account "${message.accountId}" in this tenant.`);
+    }
+    const removed = removeUnsent(tenantId, message.id);
+    if (typeof removed === 'object') return removed;
+    return { queued: true, pk: insert(tenantId, message, account, now), replaced: removed === 'removed' };
+  };
+
+  return {
+    enqueue: (scope, messages, now) =>
+      writer.run(() => {
+        if (sql('SELECT 1 FROM tenants WHERE id = ?').get(scope.tenantId) === undefined) {
+          throw new MailProxyError('tenant_not_found', `There is no tenant "${scope.tenantId}".`);
+        }
+        return messages.map((message) => enqueueOne(scope.tenantId, message, now));
+      }),
+  };
+}

@@ -1,0 +1,88 @@
+import { type AccountStore, createAccountStore } from './accounts.js';
+import { type ClaimStore, createClaimStore } from './claims.js';
+import { type Db, openDatabase } from './database.js';
+import { createMessageStore, type MessageStore } from './messages.js';
+import { createQueueStore, type QueueStore } from './queue.js';
+import { requireCurrentSchema } from './schema-version.js';
+import { createSettingsStore, type SettingsStore } from './settings.js';
+import { statementCache } from './statements.js';
+import { createTenantStore, type TenantStore } from './tenants.js';
+import { createTokenStore, type TokenStore } from './tokens.js';
+import { Writer } from './writer.js';
+
+/** Everything that is kept, in the domain's words. Its functions are asynchronous whatever the engine does. */
+export interface Store {
+  readonly settings: SettingsStore;
+  readonly tenants: TenantStore;
+  readonly tokens: TokenStore;
+  readonly accounts: AccountStore;
+  readonly messages: MessageStore;
+  readonly queue: QueueStore;
+  readonly claims: ClaimStore;
+  /** Path of the database file. */
+  readonly path: string;
+  /** Changes whenever another connection commits: a cheap way to notice what a command of the CLI changed. */
+  dataVersion(): Promise<number>;
+  /** Fails when the database cannot be read. */
+  check(): Promise<void>;
+  close(): Promise<void>;
+}
+
+function storeOver(db: Db): Store {
+  const sql = statementCache(db);
+  const writer = new Writer(db);
+  return {
+    settings: createSettingsStore(sql, writer),
+    tenants: createTenantStore(sql, writer),
+    tokens: createTokenStore(sql),
+    accounts: createAccountStore(sql, writer),
+    messages: createMessageStore(sql),
+    queue: createQueueStore(sql, writer),
+    claims: createClaimStore(sql, writer),
+    path: db.name,
+    async dataVersion() {
+      return db.pragma('data_version', { simple: true }) as number;
+    },
+    async check() {
+      sql('SELECT value FROM generation').get();
+    },
+    async close() {
+      if (db.open) db.close();
+    },
+  };
+}
+
+/**
+ * Opens the store of a server that exists, without changing its schema.
+ *
+ * @throws MailProxyError `server_not_found`, `schema_mismatch`, `unsafe_permissions` or `store_unavailable`.
+ */
+export async function openStore(path: string): Promise<Store> {
+  const db = openDatabase(path, { create: false });
+  try {
+    requireCurrentSchema(db);
+  } catch (error) {
+    db.close();
+    throw error;
+  }
+  return storeOver(db);
+}
+
+/**
+ * Opens the store for a daemon: creates it when new and migrates it when old (after a copy). The caller holds the
+ * server's lock.
+ */
+export async function openStoreAndMigrate(
+  path: string,
+): Promise<{ store: Store; backup: string | undefined }> {
+  const db = openDatabase(path, { create: true });
+  try {
+    // Loaded only where it is needed: commands that only read start faster without it.
+    const { migrate } = await import('./migrate.js');
+    const backup = await migrate(db);
+    return { store: storeOver(db), backup };
+  } catch (error) {
+    db.close();
+    throw error;
+  }
+}

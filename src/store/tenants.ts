@@ -1,0 +1,152 @@
+import { MailProxyError } from '../core/errors.js';
+import type { SealedSecret, Tenant } from '../core/types.js';
+import { tenantRateScope } from './rate-charges.js';
+import type { TenantScope } from './scope.js';
+import type { Sql } from './statements.js';
+import type { Writer } from './writer.js';
+
+/** A tenant with its sealed secrets. */
+export interface StoredTenant extends Tenant {
+  clientAuthSecret: SealedSecret | null;
+  webhookSecret: SealedSecret | null;
+}
+
+/** What a change of a tenant results in; `token`, when given, becomes its token named `default`. */
+export interface TenantChange {
+  tenant: Omit<StoredTenant, 'id' | 'createdAt' | 'updatedAt' | 'hasWebhookSecret'>;
+  token?: { hash: string; expiresAt: number | null };
+}
+
+/** Tenants: the one table that lists across tenants, for the operator. */
+export interface TenantStore {
+  get(scope: TenantScope): Promise<StoredTenant | undefined>;
+  /** For the operator and the dispatcher: all tenants in order of id, after `after`. */
+  listAll(page: { after?: string; limit: number; activeOnly: boolean }): Promise<Tenant[]>;
+  /**
+   * Creates or changes a tenant in one transaction; `change` gets the present row and may throw to change nothing.
+   *
+   * @throws MailProxyError `already_exists` when another tenant has the token.
+   */
+  put(
+    scope: TenantScope,
+    now: number,
+    change: (current: StoredTenant | undefined) => TenantChange,
+  ): Promise<Tenant>;
+  /** Removes a tenant and everything that belongs to it. False when there is none. */
+  delete(scope: TenantScope): Promise<boolean>;
+}
+
+const sealed = (value: unknown, keyId: unknown): SealedSecret | null =>
+  value === null ? null : { value: value as string, keyId: keyId as string };
+
+function tenantFromRow(row: Record<string, unknown>): StoredTenant {
+  return {
+    id: row.id as string,
+    name: row.name as string,
+    active: row.active === 1,
+    clientBaseUrl: row.client_base_url as string | null,
+    clientSyncPath: row.client_sync_path as string,
+    clientAttachmentPath: row.client_attachment_path as string,
+    clientAuthMethod: row.client_auth_method as Tenant['clientAuthMethod'],
+    clientAuthUser: row.client_auth_user as string | null,
+    clientAuthSecret: sealed(row.client_auth_secret, row.client_auth_key_id),
+    webhookSecret: sealed(row.webhook_secret, row.webhook_secret_key_id),
+    hasWebhookSecret: row.webhook_secret !== null,
+    limitHourly: row.limit_hourly as number | null,
+    limitDaily: row.limit_daily as number | null,
+    onUncertain: row.on_uncertain as Tenant['onUncertain'],
+    useGlobalSync: row.use_global_sync === 1,
+    attachmentRoots: JSON.parse(row.attachment_roots as string) as string[],
+    createdAt: row.created_at as number,
+    updatedAt: row.updated_at as number,
+  };
+}
+
+/** The view without sealed secrets. */
+export function withoutSecrets(stored: StoredTenant): Tenant {
+  const { clientAuthSecret: _auth, webhookSecret: _webhook, ...tenant } = stored;
+  return tenant;
+}
+
+/** Tenants over one connection. */
+export function createTenantStore(sql: Sql, writer: Writer): TenantStore {
+  const find = (tenantId: string): StoredTenant | undefined => {
+    const row = sql('SELECT * FROM tenants WHERE id = ?').get(tenantId);
+    return row === undefined ? undefined : tenantFromRow(row);
+  };
+  const write = (tenantId: string, now: number, { tenant, token }: TenantChange): void => {
+    sql(
+      `INSERT INTO tenants VALUES (@id, @name, @active, @clientBaseUrl, @clientSyncPath, @clientAttachmentPath,
+         @clientAuthMethod, @clientAuthUser, @authValue, @authKeyId, @webhookValue, @webhookKeyId, @limitHourly, @limitDaily,
+         @onUncertain, @useGlobalSync, @attachmentRoots, @now, @now)
+       ON CONFLICT DO UPDATE SET name = @name, active = @active, client_base_url = @clientBaseUrl,
+         client_sync_path = @clientSyncPath, client_attachment_path = @clientAttachmentPath,
+         client_auth_method = @clientAuthMethod, client_auth_user = @clientAuthUser, client_auth_secret = @authValue,
+         client_auth_key_id = @authKeyId, webhook_secret = @webhookValue, webhook_secret_key_id = @webhookKeyId,
+         limit_hourly = @limitHourly, limit_daily = @limitDaily, on_uncertain = @onUncertain,
+         use_global_sync = @useGlobalSync, attachment_roots = @attachmentRoots, updated_at = @now`,
+    ).run({
+      id: tenantId,
+      now,
+      name: tenant.name,
+      active: Number(tenant.active),
+      clientBaseUrl: tenant.clientBaseUrl,
+      clientSyncPath: tenant.clientSyncPath,
+      clientAttachmentPath: tenant.clientAttachmentPath,
+      clientAuthMethod: tenant.clientAuthMethod,
+      clientAuthUser: tenant.clientAuthUser,
+      authValue: tenant.clientAuthSecret?.value ?? null,
+      authKeyId: tenant.clientAuthSecret?.keyId ?? null,
+      webhookValue: tenant.webhookSecret?.value ?? null,
+      webhookKeyId: tenant.webhookSecret?.keyId ?? null,
+      limitHourly: tenant.limitHourly,
+      limitDaily: tenant.limitDaily,
+      onUncertain: tenant.onUncertain,
+      useGlobalSync: Number(tenant.useGlobalSync),
+      attachmentRoots: JSON.stringify(tenant.attachmentRoots),
+    });
+    if (token !== undefined) {
+      // Two tenants with one token could not be told apart.
+      if (
+        sql('SELECT 1 FROM tokens WHERE hash = ? AND NOT (tenant_id = ? AND name = ?)').get(
+          token.hash,
+          tenantId,
+          'default',
+        )
+      ) {
+        throw new MailProxyError('already_exists', 'That token is in use already: choose another.');
+      }
+      sql(
+        `INSERT INTO tokens (tenant_id, name, hash, created_at, expires_at) VALUES (?, 'default', ?, ?, ?)
+           ON CONFLICT (tenant_id, name) DO UPDATE SET hash = excluded.hash, created_at = excluded.created_at,
+             expires_at = excluded.expires_at, last_used_at = NULL`,
+      ).run(tenantId, token.hash, now, token.expiresAt);
+    }
+  };
+  return {
+    async get(scope) {
+      return find(scope.tenantId);
+    },
+    async listAll({ after, limit, activeOnly }) {
+      return sql('SELECT * FROM tenants WHERE id > ? AND active >= ? ORDER BY id LIMIT ?')
+        .all(after ?? '', Number(activeOnly), limit)
+        .map((row) => withoutSecrets(tenantFromRow(row)));
+    },
+    put: (scope, now, change) =>
+      writer.run(() => {
+        write(scope.tenantId, now, change(find(scope.tenantId)));
+        return withoutSecrets(find(scope.tenantId) as StoredTenant);
+      }),
+    delete: (scope) =>
+      writer.run(() => {
+        const { tenantId } = scope;
+        sql(
+          `DELETE FROM rate_charges WHERE scope = ?
+             OR scope IN (SELECT 'a:' || pk FROM accounts WHERE tenant_id = ?)`,
+        ).run(tenantRateScope(tenantId), tenantId);
+        const existed = sql('DELETE FROM tenants WHERE id = ?').run(tenantId).changes > 0;
+        sql('DELETE FROM message_counts WHERE tenant_id = ?').run(tenantId);
+        return existed;
+      }),
+  };
+}

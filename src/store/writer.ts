@@ -1,0 +1,109 @@
+import { MailProxyError } from '../core/errors.js';
+import { asStoreError, type Db, isBusy } from './database.js';
+
+interface Job {
+  work: () => unknown;
+  resolve: (value: never) => void;
+  reject: (reason: unknown) => void;
+}
+
+const MAX_JOBS_PER_COMMIT = 256;
+const BUSY_RETRY_MS = 4;
+const BUSY_GIVE_UP_MS = 5000;
+
+/**
+ * The one way to change the database. Callers queue; one `BEGIN IMMEDIATE` takes all that wait, each in a savepoint
+ * of its own, and each is answered only after the COMMIT: nothing is acknowledged that a power cut could take back,
+ * and one bad job never undoes its neighbours. A lock held by another process is waited for without blocking
+ * the event loop.
+ */
+export class Writer {
+  readonly #db: Db;
+  #queue: Job[] = [];
+  #scheduled = false;
+  #busySince: number | undefined;
+
+  constructor(db: Db) {
+    this.#db = db;
+  }
+
+  /**
+   * Runs `work` inside the next transaction.
+   *
+   * @param work - Synchronous; whatever it throws undoes its own changes alone and rejects the returned promise.
+   * @throws MailProxyError `store_unavailable` when the transaction could not be committed.
+   */
+  run<T>(work: () => T): Promise<T> {
+    return new Promise<T>((resolve, reject) => {
+      this.#queue.push({ work, resolve, reject });
+      this.#schedule(0);
+    });
+  }
+
+  #schedule(delay: number): void {
+    if (this.#scheduled) return;
+    this.#scheduled = true;
+    const flush = (): void => {
+      this.#scheduled = false;
+      this.#flush();
+    };
+    if (delay === 0) setImmediate(flush);
+    else setTimeout(flush, delay);
+  }
+
+  #flush(): void {
+    if (this.#queue.length === 0) return;
+    try {
+      this.#db.exec('BEGIN IMMEDIATE');
+    } catch (error) {
+      this.#beginFailed(error);
+      return;
+    }
+    this.#busySince = undefined;
+    const jobs = this.#queue.splice(0, MAX_JOBS_PER_COMMIT);
+    const done: Array<() => void> = [];
+    try {
+      for (const job of jobs) done.push(this.#runInSavepoint(job));
+      this.#db.exec('COMMIT');
+    } catch (error) {
+      if (this.#db.inTransaction) this.#db.exec('ROLLBACK');
+      const reason = asStoreError(error, this.#db.name);
+      for (const job of jobs) job.reject(reason);
+      this.#schedule(0);
+      return;
+    }
+    for (const answer of done) answer();
+    if (this.#queue.length > 0) this.#schedule(0);
+  }
+
+  #runInSavepoint(job: Job): () => void {
+    this.#db.exec('SAVEPOINT job');
+    try {
+      const value = job.work() as never;
+      this.#db.exec('RELEASE job');
+      return () => job.resolve(value);
+    } catch (error) {
+      // A full disk or an I/O error may have ended the whole transaction already: then none of the jobs is done.
+      if (!this.#db.inTransaction) throw error;
+      this.#db.exec('ROLLBACK TO job');
+      this.#db.exec('RELEASE job');
+      const reason = asStoreError(error, this.#db.name);
+      return () => job.reject(reason);
+    }
+  }
+
+  #beginFailed(error: unknown): void {
+    if (isBusy(error)) {
+      this.#busySince ??= Date.now();
+      if (Date.now() - this.#busySince < BUSY_GIVE_UP_MS) {
+        this.#schedule(BUSY_RETRY_MS);
+        return;
+      }
+      this.#busySince = undefined;
+    }
+    const reason = this.#db.open
+      ? asStoreError(error, this.#db.name)
+      : new MailProxyError('store_unavailable', 'The database is closed: the server is stopping.');
+    for (const job of this.#queue.splice(0)) job.reject(reason);
+  }
+}

@@ -1,0 +1,73 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { describe, it } from 'vitest';
+import { processIdentity, type RunState } from '../../src/config/run-state.js';
+import { takeServerLock } from '../../src/store/server-lock.js';
+import { ended, isAlive } from '../support/processes.js';
+import { TestServer } from '../support/test-server.js';
+
+const stateOf = (server: TestServer) => JSON.parse(readFileSync(server.file('daemon.json'), 'utf8')) as RunState;
+
+describe.concurrent('run state', () => {
+  it('of a daemon that was killed is told as stale, and stands in the way of nothing', async ({ onTestFinished, expect }) => {
+    const server = await TestServer.running(onTestFinished);
+    const { url, pid } = server;
+    expect(await server.json('status')).toMatchObject({ state: 'running', pid, url, port: server.port, host: '127.0.0.1' });
+    await server.kill();
+    expect(await server.json('status')).toMatchObject({ exit: 0, state: 'stale', pid: null, url: null, uptime_seconds: null });
+    await server.start();
+    expect(server.url).toBe(url);
+    expect(server.pid).not.toBe(pid);
+    expect(await server.json('status')).toMatchObject({ state: 'running', pid: server.pid });
+    await server.stop();
+    expect(await server.json('status')).toMatchObject({ state: 'stopped', pid: null });
+    expect(existsSync(server.file('daemon.json'))).toBe(false);
+  });
+
+  it('left by a killed daemon is cleared by stop', async ({ onTestFinished, expect }) => {
+    const server = await TestServer.running(onTestFinished);
+    await server.kill();
+    expect(await server.json('stop')).toMatchObject({ exit: 0, ok: true, was_running: false });
+    expect(await server.json('status')).toMatchObject({ state: 'stopped' });
+  });
+
+  it('that names the pid of another process gets nobody killed: the pid was given out again', async ({
+    onTestFinished,
+    expect,
+  }) => {
+    const server = await TestServer.running(onTestFinished);
+    const state = stateOf(server);
+    await server.stop();
+    const innocent = spawn('sleep', ['60']);
+    onTestFinished(() => void innocent.kill('SIGKILL'));
+    await once(innocent, 'spawn');
+    const pid = innocent.pid as number;
+    const lock = takeServerLock(server.file('mail_service.db.lock'));
+    onTestFinished(() => lock.release());
+    const sleeps = processIdentity(pid).split('@')[0];
+    for (const processIdentity of [state.processIdentity, '', `${sleeps}@pid:[1]`]) {
+      writeFileSync(server.file('daemon.json'), JSON.stringify({ ...state, pid, processIdentity }));
+      for (const flags of [[], ['--force']]) {
+        expect(await server.json('stop', ...flags)).toMatchObject({ exit: 1, code: 'daemon_running' });
+      }
+    }
+    expect(isAlive(pid)).toBe(true);
+    expect(existsSync(server.file('daemon.json'))).toBe(true);
+    lock.release();
+    expect(await server.json('stop')).toMatchObject({ exit: 0, was_running: false });
+    expect(isAlive(pid)).toBe(true);
+  });
+
+  it('that is damaged hides neither that the daemon runs nor that it does not', async ({ onTestFinished, expect }) => {
+    const server = await TestServer.running(onTestFinished);
+    const state = stateOf(server);
+    writeFileSync(server.file('daemon.json'), '{"pid":');
+    expect((await server.json('status')).state).toBe('running');
+    expect(await server.json('start')).toMatchObject({ exit: 1, code: 'daemon_running' });
+    expect(await server.json('stop')).toMatchObject({ exit: 1, code: 'daemon_running' });
+    process.kill(state.pid, 'SIGTERM');
+    await ended(state.pid);
+    expect((await server.json('status')).state).toBe('stopped');
+  });
+});

@@ -1,0 +1,117 @@
+import { createApp } from '../../src/http/create-app.js';
+import type { AppDeps } from '../../src/http/deps.js';
+import { openTestStore, type TestStore } from './store.js';
+
+/** What was logged. */
+export interface LogLine {
+  level: 'debug' | 'info' | 'warn' | 'error';
+  message: string;
+  fields: Record<string, unknown>;
+}
+
+/** Answer of a request, its body parsed. */
+export interface Answer {
+  status: number;
+  headers: Headers;
+  /** The body as it came. */
+  text: string;
+  json: Record<string, unknown>;
+}
+
+/** Whatever `fetch` takes for a body. */
+export type RequestBody = NonNullable<RequestInit['body']>;
+
+/** What a request says beside its method and path. */
+export interface RequestParts {
+  /** Sent as it is in `X-API-Token`; none when left out. */
+  token?: string;
+  /** Sent as JSON. */
+  json?: unknown;
+  /** Sent as it is. */
+  body?: RequestBody;
+  headers?: Record<string, string>;
+}
+
+/** The app over a real store, with the tenants `acme` and `globex` and tokens named after their owners. */
+export interface TestApp extends TestStore {
+  app: ReturnType<typeof createApp>;
+  log: LogLine[];
+  /** Which of the scheduler's functions were called. */
+  calls: Array<'wake' | { runNow: string | undefined }>;
+  request(method: string, path: string, parts?: RequestParts): Promise<Answer>;
+}
+
+/** Token of the admin in tests. */
+export const ADMIN = 'admin-secret-token';
+/** Token of the tenant `acme` in tests. */
+export const ACME = 'acme-secret-token';
+/** Token of the tenant `globex` in tests. */
+export const GLOBEX = 'globex-secret-token';
+
+/** Opens a {@link TestApp}. */
+export async function openTestApp(changes: Partial<AppDeps> = {}): Promise<TestApp> {
+  const opened = await openTestStore();
+  await opened.setAdminToken(ADMIN);
+  await opened.addTenant('acme', ACME);
+  await opened.addTenant('globex', GLOBEX);
+  const log: LogLine[] = [];
+  const calls: TestApp['calls'] = [];
+  const at =
+    (level: LogLine['level']) =>
+    (message: string, fields: Record<string, unknown> = {}) => {
+      log.push({ level, message, fields });
+    };
+  const app = createApp({
+    store: opened.store,
+    keyring: () => opened.keyring,
+    now: () => opened.clock.now,
+    startedAt: opened.clock.now - 5000,
+    version: '1.2.3',
+    schedulerActive: () => true,
+    wake: () => calls.push('wake'),
+    runNow: (runNow) => calls.push({ runNow }),
+    defaultPriority: 2,
+    log: { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') },
+    ...changes,
+  });
+  return {
+    ...opened,
+    app,
+    log,
+    calls,
+    async request(method, path, { token, json, body, headers = {} } = {}) {
+      const response = await app.request(path, {
+        method,
+        headers: {
+          ...(token === undefined ? {} : { 'X-API-Token': token }),
+          ...(json === undefined ? {} : { 'Content-Type': 'application/json' }),
+          ...headers,
+        },
+        ...(json === undefined ? {} : { body: JSON.stringify(json) }),
+        ...(body === undefined ? {} : { body, duplex: 'half' }),
+      });
+      const text = await response.text();
+      const parsed: unknown = text === '' ? {} : JSON.parse(text);
+      return { status: response.status, headers: response.headers, text, json: parsed as Answer['json'] };
+    },
+  };
+}
+
+/** A minimal account for `POST /account`. */
+export const account = (changes: Record<string, unknown> = {}) => ({
+  id: 'smtp1',
+  host: 'smtp.example.com',
+  user: 'u',
+  password: 'swordfish',
+  ...changes,
+});
+
+/** A minimal message for `POST /commands/add-messages`. */
+export const message = (id: string, changes: Record<string, unknown> = {}) => ({
+  id,
+  from: 'app@example.com',
+  to: ['someone@example.net'],
+  subject: 'Hello',
+  body: 'Hello there',
+  ...changes,
+});

@@ -1,0 +1,73 @@
+import { beforeEach, describe, expect, test } from 'vitest';
+import { Lane } from '../../src/delivery/lane.js';
+import { SessionPool } from '../../src/delivery/session-pool.js';
+
+const half = () => 0.5;
+let lane = new Lane(1, 'acme');
+beforeEach(() => {
+  lane = new Lane(1, 'acme');
+  lane.maxConnections = 3;
+});
+
+describe('a lane', () => {
+  test('takes as much as it has connections for', () => {
+    expect(lane.capacity(0)).toBe(3);
+    lane.inFlight = 2;
+    expect(lane.capacity(0)).toBe(1);
+    lane.inFlight = 5;
+    expect(lane.capacity(0)).toBe(0);
+  });
+
+  test('waits after trouble, longer each time, then probes with one', () => {
+    expect(lane.trouble('refused', 0, half)).toBe(true);
+    expect(lane.capacity(4999)).toBe(0);
+    expect(lane.resumesAt(0)).toBe(5000);
+    expect(lane.currentTrouble(0)).toEqual({ reason: 'refused', until: 5000 });
+    expect(lane.capacity(5000)).toBe(1);
+    lane.trouble('refused', 5000, half);
+    expect(lane.resumesAt(5000)).toBe(15_000);
+  });
+
+  test('counts connections that fail together as one failure', () => {
+    lane.trouble('refused', 0, half);
+    expect(lane.trouble('refused', 10, half)).toBe(false);
+    expect(lane.resumesAt(10)).toBe(5000);
+  });
+
+  test('is open again at once when it works, and says whether it had not', () => {
+    lane.trouble('refused', 0, half);
+    expect(lane.works()).toBe(true);
+    expect(lane.works()).toBe(false);
+    expect(lane.capacity(0)).toBe(3);
+    expect(lane.currentTrouble(0)).toBeUndefined();
+  });
+
+  test('waits for a limit until its moment, or until it is told to try', () => {
+    lane.limitedUntil = 1000;
+    expect(lane.capacity(999)).toBe(0);
+    expect(lane.resumesAt(0)).toBe(1000);
+    expect(lane.resumesAt(1000)).toBeUndefined();
+    expect(lane.capacity(1000)).toBe(3);
+    lane.probeNow();
+    expect(lane.capacity(0)).toBe(3);
+  });
+
+  test('forgets old connections only when they are gone', async () => {
+    const endpoint = {
+      host: '127.0.0.1',
+      port: 1,
+      tls: 'none' as const,
+      tlsVerify: true,
+      tlsCa: null,
+      user: null,
+      password: null,
+    };
+    const [one, two] = [1, 2].map(() => new SessionPool(endpoint, { maxConnections: 1 }));
+    lane.replacePool(one);
+    lane.replacePool(two);
+    expect(lane.pool).toBe(two);
+    expect(lane.pools).toEqual([one, two]);
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(lane.pools).toEqual([two]);
+  });
+});
