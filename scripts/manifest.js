@@ -11,5 +11,9 @@ const plugin = new Plugin({
   root,
 });
 await plugin.load();
-const manifest = `${JSON.stringify(plugin.manifest, null, 2)}\n`;
+// oclif lists commands in the order of the file system, which differs between machines.
+const commands = Object.fromEntries(
+  Object.entries(plugin.manifest.commands).sort(([a], [b]) => (a < b ? -1 : 1)),
+);
+const manifest = `${JSON.stringify({ ...plugin.manifest, commands }, null, 2)}\n`;
 await writeFile(process.argv[2] ?? `${root}/oclif.manifest.json`, manifest);

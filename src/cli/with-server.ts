@@ -29,10 +29,22 @@ export async function withKey<T>(
 ): Promise<T> {
   return await withServer(server, async (context) => {
     const token = process.env.GMP_API_TOKEN;
-    if (context.keyring.canSeal || token === undefined) return await here(context);
+    if (context.keyring.canSeal) return await here(context);
+    if (token === undefined) return await here(context).catch(adviseToken);
     const client = await daemonClient(server, token);
     return client === undefined ? await here(context) : await there(client);
   });
+}
+
+/** Says what else would help where a key is missing. */
+function adviseToken(error: unknown): never {
+  const isSilent =
+    error instanceof MailProxyError &&
+    error.code === 'key_missing' &&
+    !error.message.includes('GMP_API_TOKEN');
+  if (!isSilent) throw error;
+  const advice = 'Set GMP_API_TOKEN to go through the running daemon.';
+  throw new MailProxyError('key_missing', `${error.message} ${advice}`, { cause: error });
 }
 
 /** A client of the server's running daemon; undefined when none runs. */

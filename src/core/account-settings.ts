@@ -160,5 +160,9 @@ function checkedAddress(text: string, problem: (path: string, message: string) =
 }
 
 function isPlainText(text: string, most: number): boolean {
-  return text.length > 0 && text.length <= most && !/[\0-\x1f\x7f\p{Cs}]/u.test(text);
+  return (
+    text.length > 0 &&
+    text.length <= most &&
+    [...text].every((c) => c >= ' ' && c !== '\u007f' && !/\p{Cs}/u.test(c))
+  );
 }

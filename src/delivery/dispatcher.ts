@@ -6,7 +6,7 @@ import { judgeFailure } from '../core/verdict.js';
 import { openPassword } from '../crypto/account-password.js';
 import type { Keyring } from '../crypto/keyring.js';
 import type { StoredAccount } from '../store/accounts.js';
-import type { Claim, Lane as LaneKey, Settlement } from '../store/claims.js';
+import type { Claim, Lane as LaneKey, Settlement } from '../store/claim-types.js';
 import type { Store } from '../store/store.js';
 import { explainFailure } from './explain-failure.js';
 import { Lane } from './lane.js';
@@ -52,6 +52,7 @@ export class Dispatcher {
   #renewal: NodeJS.Timeout | undefined;
   #turn = 0;
   #generation = 0;
+  #limitsForgotten = 0;
 
   constructor(options: DispatcherOptions) {
     this.#options = options;
@@ -156,6 +157,7 @@ export class Dispatcher {
 
   /** Lanes ask the store again: of one tenant, since it may have a limit over all of them, or all. */
   #forgetLimits(tenantId?: string): void {
+    this.#limitsForgotten++;
     for (const lane of this.#lanes.values()) {
       if (tenantId === undefined || lane.tenantId === tenantId) lane.limitedUntil = 0;
     }
@@ -196,13 +198,15 @@ export class Dispatcher {
     if (lane === undefined) return undefined;
     const limit = Math.min(lane.capacity(now()), MOST_IN_FLIGHT - this.#deliveries.size);
     if (limit <= 0) return lane.resumesAt(now());
+    const forgotten = this.#limitsForgotten;
     const { claims, limitedUntil, rejected } = await store.claims.claimDue(key, {
       limit,
       owner,
       now: now(),
       leaseMs: LEASE_MS,
     });
-    if (limitedUntil !== undefined) lane.limitedUntil = limitedUntil;
+    // An answer from before the limits were forgotten is not remembered: the round after this one asks again.
+    if (limitedUntil !== undefined && forgotten === this.#limitsForgotten) lane.limitedUntil = limitedUntil;
     if (rejected === limit) this.#again = true;
     for (const claim of claims) this.#begin(lane, claim);
     return limitedUntil;

@@ -2,7 +2,7 @@ import { nextAttempt } from '../core/backoff.js';
 import type { SendOutcome } from '../core/smtp-outcome.js';
 import type { Millis, RandomSource } from '../core/types.js';
 import { judgeOutcome } from '../core/verdict.js';
-import type { Claim, RecipientResult, Settlement } from '../store/claims.js';
+import type { Claim, RecipientResult, Settlement } from '../store/claim-types.js';
 import { explainFailure, type FailureAddress } from './explain-failure.js';
 
 /** What a decision is made with: the moment, chance, and whom to name as the server. */
@@ -16,7 +16,11 @@ export interface SettlementContext {
  * Decides how a claim ends from what the server said: each recipient by itself, then the message as a whole. Only
  * recipients without a final outcome stay pending and are tried again.
  */
-export function settlementOf(claim: Claim, outcome: SendOutcome, { now, random, server }: SettlementContext): Settlement {
+export function settlementOf(
+  claim: Claim,
+  outcome: SendOutcome,
+  { now, random, server }: SettlementContext,
+): Settlement {
   const judged = judgeOutcome(outcome);
   const recipients = claim.recipients.map(({ position }, i): RecipientResult => {
     const judgement = judged[i];

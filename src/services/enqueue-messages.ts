@@ -98,6 +98,7 @@ async function enqueueForTenant(
   const { store } = context;
   const scope = tenantScope(tenantId);
   const now = context.now();
+  if ((await store.tenants.get(scope)) === undefined) return refuseAll(wires, tenantId);
   const rejected: RejectedMessage[] = [];
   const fromAddressOf = fromAddresses(context, tenantId);
   const messages: NewMessage[] = [];
@@ -105,8 +106,11 @@ async function enqueueForTenant(
     const fallbackFrom =
       wire.from || wire.from_addr ? undefined : await fromAddressOf(wire.account_id ?? undefined);
     const normalized = normalizeMessage(wire, { now, tenantId, defaultPriority, fallbackFrom });
-    if ('rejection' in normalized) rejected.push(normalized.rejection);
-    else messages.push(normalized.message);
+    if ('rejection' in normalized) {
+      // Without its account a message has no author either: the account is then what is wrong.
+      const message = { id: wire.id, accountId: wire.account_id ?? undefined };
+      rejected.push((await store.queue.accountProblem(scope, message)) ?? normalized.rejection);
+    } else messages.push(normalized.message);
   }
   if (messages.length === 0) return { queued: 0, rejected, tenantIds: [] };
   try {
@@ -116,10 +120,17 @@ async function enqueueForTenant(
     return { queued, rejected, tenantIds: queued > 0 ? [tenantId] : [] };
   } catch (error) {
     if (!(error instanceof MailProxyError) || error.code !== 'tenant_not_found') throw error;
-    const { message: reason, code } = error;
-    rejected.push(...messages.map(({ id }) => ({ id, reason, code })));
-    return { queued: 0, rejected, tenantIds: [] };
+    return refuseAll(wires, tenantId);
   }
+}
+
+function refuseAll(wires: readonly WireMessage[], tenantId: string): BatchResult {
+  const reason = `There is no tenant "${tenantId}".`;
+  return {
+    queued: 0,
+    rejected: wires.map(({ id }) => ({ id, reason, code: 'tenant_not_found' })),
+    tenantIds: [],
+  };
 }
 
 /** The author that an account gives to messages without one, looked up once per account of a batch. */

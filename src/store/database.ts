@@ -85,7 +85,10 @@ function refuseForeign(db: Db, path: string): void {
     db.pragma('user_version', { simple: true }) === 0 &&
     db.prepare('SELECT 1 FROM sqlite_master LIMIT 1').get() === undefined;
   if (!isNew) {
-    throw new MailProxyError('schema_mismatch', `${path} is a database of another program: choose another path.`);
+    throw new MailProxyError(
+      'schema_mismatch',
+      `${path} is a database of another program: choose another path.`,
+    );
   }
 }
 

@@ -1,5 +1,4 @@
 import { chmodSync } from 'node:fs';
-import { MailProxyError } from '../core/errors.js';
 import { APPLICATION_ID, type Db } from './database.js';
 import { initial } from './migrations/0001-initial.js';
 import { requireCurrentSchema, SCHEMA_VERSION, schemaVersion } from './schema-version.js';

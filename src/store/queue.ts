@@ -25,6 +25,11 @@ export interface QueueStore {
    * @throws MailProxyError `tenant_not_found`; `store_unavailable`, and then nothing was stored.
    */
   enqueue(scope: TenantScope, messages: readonly NewMessage[], now: number): Promise<EnqueueResult[]>;
+  /** Why a message has no account to go out through, or undefined when it has one. */
+  accountProblem(
+    scope: TenantScope,
+    message: Pick<NewMessage, 'id' | 'accountId'>,
+  ): Promise<Rejection | undefined>;
 }
 
 interface Target {
@@ -118,12 +123,17 @@ export function createQueueStore(sql: Sql, writer: Writer): QueueStore {
     return Number(lastInsertRowid);
   };
 
+  const whyNoAccount = (
+    tenantId: string,
+    { id, accountId }: Pick<NewMessage, 'id' | 'accountId'>,
+  ): Rejection =>
+    accountId === undefined
+      ? { id, code: 'no_account', reason: noDefaultReason(tenantId) }
+      : { id, code: 'unknown_account', reason: `There is no account "${accountId}" in this tenant.` };
+
   const enqueueOne = (tenantId: string, message: NewMessage, now: number): EnqueueResult => {
     const account = findAccount(tenantId, message.accountId);
-    if (account === undefined) {
-      if (message.accountId === undefined) return reject(message.id, 'no_account', noDefaultReason(tenantId));
-      return reject(message.id, 'unknown_account', `There is no account "${message.accountId}" in this tenant.`);
-    }
+    if (account === undefined) return { queued: false, rejection: whyNoAccount(tenantId, message) };
     const removed = removeUnsent(tenantId, message.id);
     if (typeof removed === 'object') return removed;
     return { queued: true, pk: insert(tenantId, message, account, now), replaced: removed === 'removed' };
@@ -137,5 +147,10 @@ export function createQueueStore(sql: Sql, writer: Writer): QueueStore {
         }
         return messages.map((message) => enqueueOne(scope.tenantId, message, now));
       }),
+    async accountProblem({ tenantId }, message) {
+      return findAccount(tenantId, message.accountId) === undefined
+        ? whyNoAccount(tenantId, message)
+        : undefined;
+    },
   };
 }

@@ -11,9 +11,13 @@ const root = fileURLToPath(new URL('../..', import.meta.url));
 const cleanup = useCleanup();
 
 it('oclif.manifest.json is what the built commands say', async () => {
-  const directory = cleanup(await mkdtemp(join(tmpdir(), 'manifest-')), (path) => rm(path, { recursive: true }));
+  const directory = cleanup(await mkdtemp(join(tmpdir(), 'manifest-')), (path) =>
+    rm(path, { recursive: true }),
+  );
   const fresh = join(directory, 'oclif.manifest.json');
   await promisify(execFile)(process.execPath, ['scripts/manifest.js', fresh], { cwd: root });
   const committed = await readFile(join(root, 'oclif.manifest.json'), 'utf8');
-  expect(committed === (await readFile(fresh, 'utf8')), 'Run `npm run build` and commit the manifest.').toBe(true);
+  expect(committed === (await readFile(fresh, 'utf8')), 'Run `npm run build` and commit the manifest.').toBe(
+    true,
+  );
 });

@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, test } from 'vitest';
-import type { Settlement } from '../../src/store/claims.js';
+import type { Settlement } from '../../src/store/claim-types.js';
 import { type TenantScope, tenantScope } from '../../src/store/scope.js';
 import { useCleanup } from '../support/cleanup.js';
 import {

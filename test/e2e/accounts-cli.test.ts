@@ -26,9 +26,20 @@ const password = { env: { MAIL_PROXY_SMTP_PASSWORD: 'swordfish' } };
 
 describe('accounts add', () => {
   it('takes the first free of smtp1, smtp2, … and the port of its TLS mode', async () => {
-    expect(await acmeJson('accounts add --host a.example --user u', password)).toMatchObject({ id: 'smtp1', port: 587 });
-    expect(await acmeJson('accounts add --host b.example --tls ssl')).toMatchObject({ id: 'smtp2', port: 465, tls: 'ssl' });
-    expect(await acmeJson('accounts add --host c.example --tls none')).toMatchObject({ id: 'smtp3', port: 25, tls: 'none' });
+    expect(await acmeJson('accounts add --host a.example --user u', password)).toMatchObject({
+      id: 'smtp1',
+      port: 587,
+    });
+    expect(await acmeJson('accounts add --host b.example --tls ssl')).toMatchObject({
+      id: 'smtp2',
+      port: 465,
+      tls: 'ssl',
+    });
+    expect(await acmeJson('accounts add --host c.example --tls none')).toMatchObject({
+      id: 'smtp3',
+      port: 25,
+      tls: 'none',
+    });
     await acmeJson('accounts delete smtp2 --force');
     expect(await acmeJson('accounts add --host d.example')).toMatchObject({ id: 'smtp2' });
   });
@@ -42,15 +53,39 @@ describe('accounts add', () => {
       limit_per_hour: 10,
       limit_per_day: 20,
     });
-    expect(await acmeJson('accounts add --use-tls --host old.example --id old2')).toMatchObject({ tls: 'starttls', port: 587 });
+    expect(await acmeJson('accounts add --use-tls --host old.example --id old2')).toMatchObject({
+      tls: 'starttls',
+      port: 587,
+    });
   });
 
   it('answers what GET /account/{id} does, with every setting', async () => {
     const ca = e2e.file('ca.pem', (await testCertificates()).caPem);
     const added = await e2e.json([
-      ...['myserver', 'acme', 'accounts', 'add', '--id', 'full', '--host', 'Full.Example', '--port', '2525', '--tls', 'ssl'],
+      ...[
+        'myserver',
+        'acme',
+        'accounts',
+        'add',
+        '--id',
+        'full',
+        '--host',
+        'Full.Example',
+        '--port',
+        '2525',
+        '--tls',
+        'ssl',
+      ],
       ...['--tls-ca', ca, '--no-tls-verify', '--limit-minute', '1', '--limit-hour', '2', '--limit-day', '3'],
-      ...['--limit-behavior', 'reject', '--max-connections', '9', '--from-address', 'app@example.com', '--default'],
+      ...[
+        '--limit-behavior',
+        'reject',
+        '--max-connections',
+        '9',
+        '--from-address',
+        'app@example.com',
+        '--default',
+      ],
     ]);
     expect(added).toEqual(await viaHttp('full'));
     expect(added).toMatchObject({
@@ -69,8 +104,12 @@ describe('accounts add', () => {
   });
 
   it('warns of plaintext, and of a server that is not verified', async () => {
-    expect((await acme('accounts add --host p.example --tls none --id plain')).stderr).toMatch(/^Warning: .*unencrypted.*\n$/);
-    expect((await acme('accounts add --host v.example --no-tls-verify --id unverified')).stderr).toMatch(/^Warning: .*not verified.*\n$/);
+    expect((await acme('accounts add --host p.example --tls none --id plain')).stderr).toMatch(
+      /^Warning: .*unencrypted.*\n$/,
+    );
+    expect((await acme('accounts add --host v.example --no-tls-verify --id unverified')).stderr).toMatch(
+      /^Warning: .*not verified.*\n$/,
+    );
   });
 
   it('without a terminal a user without a password is a usage error', async () => {
@@ -102,13 +141,32 @@ describe('accounts list and show', () => {
   });
 
   it('34: --csv neutralises cells that a spreadsheet would run', async () => {
-    await e2e.json(['myserver', 'globex', 'accounts', 'add', '--host', 'g.example', '--user', '@SUM(A1)', '--limit-hour', '5'], password);
+    await e2e.json(
+      [
+        'myserver',
+        'globex',
+        'accounts',
+        'add',
+        '--host',
+        'g.example',
+        '--user',
+        '@SUM(A1)',
+        '--limit-hour',
+        '5',
+      ],
+      password,
+    );
     const { stdout } = await e2e.cli('myserver globex accounts list --csv');
-    expect(stdout).toBe("ID,HOST,PORT,TLS,USER,LIMITS,DEFAULT\r\nsmtp1,g.example,587,starttls,'@SUM(A1),5/h,yes\r\n");
+    expect(stdout).toBe(
+      "ID,HOST,PORT,TLS,USER,LIMITS,DEFAULT\r\nsmtp1,g.example,587,starttls,'@SUM(A1),5/h,yes\r\n",
+    );
   });
 
   it('an account of another tenant is answered like one that does not exist', async () => {
-    const [other, none] = [await e2e.cli('myserver globex accounts show old'), await e2e.cli('myserver globex accounts show new')];
+    const [other, none] = [
+      await e2e.cli('myserver globex accounts show old'),
+      await e2e.cli('myserver globex accounts show new'),
+    ];
     expect(other.code).toBe(3);
     expect(other.stderr.replace('old', 'new')).toBe(none.stderr);
   });
@@ -117,7 +175,9 @@ describe('accounts list and show', () => {
 describe('accounts update', () => {
   it('changes what is named, keeps the rest and the password', async () => {
     const before = await viaHttp('old');
-    const { updated_at: _at, ...updated } = await acmeJson('accounts update old --limit-hour 0 --from-address new@example.com');
+    const { updated_at: _at, ...updated } = await acmeJson(
+      'accounts update old --limit-hour 0 --from-address new@example.com',
+    );
     expect({ ...before, ...updated }).toEqual({ ...(await viaHttp('old')), updated_at: before.updated_at });
     expect(updated).toMatchObject({ limit_per_hour: null, limit_per_day: 20, has_password: true });
   });
@@ -125,18 +185,34 @@ describe('accounts update', () => {
   it('asks for the password again for each field that it is bound to', async () => {
     const ca = e2e.file('bound.pem', (await testCertificates()).caPem);
     const before = await viaHttp('smtp1');
-    const changes = ['--host other.example', '--port 2587', '--tls ssl', '--use-ssl', '--user other', `--tls-ca ${ca}`, '--no-tls-verify'];
-    const answers = await Promise.all(changes.map((change) => acme(`accounts update smtp1 ${change} --json`)));
+    const changes = [
+      '--host other.example',
+      '--port 2587',
+      '--tls ssl',
+      '--use-ssl',
+      '--user other',
+      `--tls-ca ${ca}`,
+      '--no-tls-verify',
+    ];
+    const answers = await Promise.all(
+      changes.map((change) => acme(`accounts update smtp1 ${change} --json`)),
+    );
     for (const [i, { code, stdout }] of answers.entries()) {
       const { code: why } = JSON.parse(stdout) as { code: string };
-      expect({ change: changes[i], code, why }).toEqual({ change: changes[i], code: 2, why: 'secret_required' });
+      expect({ change: changes[i], code, why }).toEqual({
+        change: changes[i],
+        code: 2,
+        why: 'secret_required',
+      });
     }
     expect(await viaHttp('smtp1')).toEqual(before);
   });
 
   it('changes them all when the password is sent again', async () => {
     const input = { input: 'swordfish\n' };
-    expect(await acmeJson('accounts update smtp1 --host other.example --user other --password-stdin', input)).toMatchObject({
+    expect(
+      await acmeJson('accounts update smtp1 --host other.example --user other --password-stdin', input),
+    ).toMatchObject({
       host: 'other.example',
       user: 'other',
       has_password: true,
@@ -178,7 +254,11 @@ it('a server directory that others can enter is refused', async () => {
   const directory = join(e2e.home, 'myserver');
   chmodSync(directory, 0o755);
   try {
-    expect(await acme('accounts list')).toMatchObject({ code: 1, stdout: '', stderr: expect.stringContaining('chmod 700') });
+    expect(await acme('accounts list')).toMatchObject({
+      code: 1,
+      stdout: '',
+      stderr: expect.stringContaining('chmod 700'),
+    });
   } finally {
     chmodSync(directory, 0o700);
   }

@@ -37,7 +37,8 @@ beforeAll(async () => {
 });
 
 const acme = (line: string) => e2e.cli(`myserver acme ${line}`);
-const acmeJson = (line: string) => e2e.json<{ messages: Array<{ id: string }>; next_cursor?: string }>(`myserver acme ${line}`);
+const acmeJson = (line: string) =>
+  e2e.json<{ messages: Array<{ id: string }>; next_cursor?: string }>(`myserver acme ${line}`);
 const ids = ({ messages }: { messages: Array<{ id: string }> }): string[] => messages.map(({ id }) => id);
 
 describe.concurrent('messages list', () => {

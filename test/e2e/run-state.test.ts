@@ -7,29 +7,39 @@ import { takeServerLock } from '../../src/store/server-lock.js';
 import { ended, isAlive } from '../support/processes.js';
 import { TestServer } from '../support/test-server.js';
 
-const stateOf = (server: TestServer) => JSON.parse(readFileSync(server.file('daemon.json'), 'utf8')) as RunState;
+const stateOf = (server: TestServer) =>
+  JSON.parse(readFileSync(server.file('daemon.json'), 'utf8')) as RunState;
 
 describe.concurrent('run state', () => {
-  it('of a daemon that was killed is told as stale, and stands in the way of nothing', async ({ onTestFinished, expect }) => {
+  it('of a daemon that was killed is told as stale, and stands in the way of nothing', async ({
+    onTestFinished,
+    expect,
+  }) => {
     const server = await TestServer.running(onTestFinished);
     const { url, pid } = server;
-    expect(await server.json('status')).toMatchObject({ state: 'running', pid, url, port: server.port, host: '127.0.0.1' });
+    expect(await server.json('status')).toMatchObject({
+      state: 'running',
+      pid,
+      url,
+      port: server.port,
+      host: '127.0.0.1',
+    });
     await server.kill();
-    expect(await server.json('status')).toMatchObject({ exit: 0, state: 'stale', pid: null, url: null, uptime_seconds: null });
+    expect(await server.json('status')).toMatchObject({
+      exit: 0,
+      state: 'stale',
+      pid: null,
+      url: null,
+      uptime_seconds: null,
+    });
     await server.start();
     expect(server.url).toBe(url);
     expect(server.pid).not.toBe(pid);
     expect(await server.json('status')).toMatchObject({ state: 'running', pid: server.pid });
-    await server.stop();
-    expect(await server.json('status')).toMatchObject({ state: 'stopped', pid: null });
-    expect(existsSync(server.file('daemon.json'))).toBe(false);
-  });
-
-  it('left by a killed daemon is cleared by stop', async ({ onTestFinished, expect }) => {
-    const server = await TestServer.running(onTestFinished);
     await server.kill();
     expect(await server.json('stop')).toMatchObject({ exit: 0, ok: true, was_running: false });
-    expect(await server.json('status')).toMatchObject({ state: 'stopped' });
+    expect(await server.json('status')).toMatchObject({ state: 'stopped', pid: null });
+    expect(existsSync(server.file('daemon.json'))).toBe(false);
   });
 
   it('that names the pid of another process gets nobody killed: the pid was given out again', async ({
@@ -59,7 +69,10 @@ describe.concurrent('run state', () => {
     expect(isAlive(pid)).toBe(true);
   });
 
-  it('that is damaged hides neither that the daemon runs nor that it does not', async ({ onTestFinished, expect }) => {
+  it('that is damaged hides neither that the daemon runs nor that it does not', async ({
+    onTestFinished,
+    expect,
+  }) => {
     const server = await TestServer.running(onTestFinished);
     const state = stateOf(server);
     writeFileSync(server.file('daemon.json'), '{"pid":');

@@ -31,7 +31,9 @@ describe('tenants add', () => {
 
   it('takes a token of the operator’s choice from a file or stdin, and then prints none', async () => {
     const file = e2e.file('token', 'a-token-of-our-own-choice\n');
-    expect(await e2e.json(['myserver', 'tenants', 'add', 'byfile', '--token-file', file])).not.toHaveProperty('api_key');
+    expect(await e2e.json(['myserver', 'tenants', 'add', 'byfile', '--token-file', file])).not.toHaveProperty(
+      'api_key',
+    );
     expect((await callApi(url, 'a-token-of-our-own-choice', 'GET', '/accounts')).status).toBe(200);
     await e2e.json('myserver tenants add bystdin --token-stdin', { input: 'another-token-of-ours' });
     expect((await callApi(url, 'another-token-of-ours', 'GET', '/accounts')).status).toBe(200);
@@ -40,7 +42,9 @@ describe('tenants add', () => {
   it('refuses an id that is taken, and the token of another, without changing anything', async () => {
     const before = e2e.counts('myserver');
     expect((await e2e.cli('myserver tenants add acme')).code).toBe(1);
-    const taken = await e2e.cli('myserver tenants add thief --token-stdin', { input: 'another-token-of-ours' });
+    const taken = await e2e.cli('myserver tenants add thief --token-stdin', {
+      input: 'another-token-of-ours',
+    });
     expect(taken).toMatchObject({ code: 1, stdout: '' });
     expect(taken.stderr).toMatch(/^Error: .*token is in use.*\n$/);
     expect(e2e.counts('myserver')).toEqual(before);
@@ -72,8 +76,21 @@ describe('tenants list and show', () => {
 
 describe('tenants update', () => {
   it('changes what is named, keeps the rest, and is in force over HTTP at once', async () => {
-    const updated = await e2e.json(['myserver', 'tenants', 'update', 'acme', '--hourly-limit', '7', '--on-uncertain', 'hold']);
-    expect(updated).toMatchObject({ name: 'ACME', rate_limits: { hourly: 7, daily: null }, on_uncertain: 'hold' });
+    const updated = await e2e.json([
+      'myserver',
+      'tenants',
+      'update',
+      'acme',
+      '--hourly-limit',
+      '7',
+      '--on-uncertain',
+      'hold',
+    ]);
+    expect(updated).toMatchObject({
+      name: 'ACME',
+      rate_limits: { hourly: 7, daily: null },
+      on_uncertain: 'hold',
+    });
     expect(updated).toEqual({ ok: true, ...(await viaHttp('acme')) });
   });
 
@@ -81,10 +98,17 @@ describe('tenants update', () => {
     const secret = e2e.file('callback', 'callback-secret');
     const bearer = ['--auth-method', 'bearer', '--auth-secret-file', secret];
     await e2e.json(['myserver', 'tenants', 'update', 'acme', '--base-url', 'https://one.example', ...bearer]);
-    for (const change of ['--base-url https://two.example', '--sync-path /other', '--attachment-path /other']) {
-      const refused = await e2e.cli(`myserver tenants update acme ${change} --json`);
-      expect({ change, code: refused.code }).toEqual({ change, code: 2 });
-      expect(JSON.parse(refused.stdout)).toMatchObject({ ok: false, code: 'secret_required' });
+    const changes = ['--base-url https://two.example', '--sync-path /other', '--attachment-path /other'];
+    const answers = await Promise.all(
+      changes.map((change) => e2e.cli(`myserver tenants update acme ${change} --json`)),
+    );
+    for (const [i, { code, stdout }] of answers.entries()) {
+      const { code: why } = JSON.parse(stdout) as { code: string };
+      expect({ change: changes[i], code, why }).toEqual({
+        change: changes[i],
+        code: 2,
+        why: 'secret_required',
+      });
     }
     expect(await viaHttp('acme')).toMatchObject({
       client_base_url: 'https://one.example',
@@ -109,17 +133,21 @@ describe('tenants delete', () => {
   });
 
   it('asks on a terminal, and a bare Enter is no', async () => {
-    const dialogue = await runOnTerminal(['myserver', 'tenants', 'delete', 'byfile'], { MAIL_PROXY_HOME: e2e.home }, [
-      ['Delete tenant byfile', '\r'],
-    ]);
+    const dialogue = await runOnTerminal(
+      ['myserver', 'tenants', 'delete', 'byfile'],
+      { MAIL_PROXY_HOME: e2e.home },
+      [['Delete tenant byfile', '\r']],
+    );
     expect(dialogue.code).toBe(1);
     expect(await viaHttp('byfile')).toBeDefined();
   });
 
   it('deletes when the answer is yes', async () => {
-    const dialogue = await runOnTerminal(['myserver', 'tenants', 'delete', 'byfile'], { MAIL_PROXY_HOME: e2e.home }, [
-      ['Delete tenant byfile', 'y\r'],
-    ]);
+    const dialogue = await runOnTerminal(
+      ['myserver', 'tenants', 'delete', 'byfile'],
+      { MAIL_PROXY_HOME: e2e.home },
+      [['Delete tenant byfile', 'y\r']],
+    );
     expect(dialogue.code).toBe(0);
     expect(await viaHttp('byfile')).toBeUndefined();
   });

@@ -21,7 +21,6 @@ interface Form {
 const FORMS: Form[] = [
   { name: 'words', before: ['myserver', 'acme'], after: [], env: {} },
   { name: 'flags', before: [], after: ['-s', 'myserver', '-t', 'acme'], env: {} },
-  { name: 'long flags', before: [], after: ['--server=myserver', '--tenant=acme'], env: {} },
   {
     name: 'environment',
     before: [],
@@ -44,14 +43,13 @@ describe('the forms of a call about a tenant', () => {
       expect({ form: form.name, code, stderr }).toEqual({ form: form.name, code: 0, stderr: '' });
       added.push(JSON.parse(stdout) as Record<string, unknown>);
     }
-    expect(added.map(({ id }) => id)).toEqual(['smtp1', 'smtp2', 'smtp3', 'smtp4']);
+    expect(added.map(({ id }) => id)).toEqual(['smtp1', 'smtp2', 'smtp3']);
     for (const account of added) {
       expect(account).toMatchObject({ tenant_id: 'acme', host: 'smtp.example.com', port: 587, user: 'u' });
     }
   });
 
   it.each([
-    ['a table', ['accounts', 'list'], []],
     ['JSON', ['accounts', 'list'], ['--json']],
     ['CSV', ['accounts', 'list'], ['--csv']],
     ['a failure', ['accounts', 'show'], ['nosuch', '--json']],
@@ -64,12 +62,12 @@ describe('the forms of a call about a tenant', () => {
 });
 
 it('the forms of a call about a server print the same', async () => {
-  const answers = [
-    await e2e.cli('myserver tenants list --json'),
-    await e2e.cli('tenants list -s myserver --json'),
-    await e2e.cli('tenants list --json', { env: { MAIL_PROXY_SERVER: 'myserver' } }),
-    await e2e.cli('myserver tenants list --json', { env: { MAIL_PROXY_SERVER: 'another' } }),
-  ];
+  const answers = await Promise.all([
+    e2e.cli('myserver tenants list --json'),
+    e2e.cli('tenants list -s myserver --json'),
+    e2e.cli('tenants list --json', { env: { MAIL_PROXY_SERVER: 'myserver' } }),
+    e2e.cli('myserver tenants list --json', { env: { MAIL_PROXY_SERVER: 'another' } }),
+  ]);
   for (const answer of answers) expect(answer).toEqual(answers[0]);
   expect(answers[0]).toMatchObject({ code: 0, stderr: '' });
 });

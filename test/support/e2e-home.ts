@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import { stopServer } from '../../src/services/stop-server.js';
-import { freePort } from './processes.js';
+import { ended, freePort, processesNaming } from './processes.js';
 import { type CliResult, cliEnvironment, PROGRAM, runCli } from './run-cli.js';
 
 /** What a call of the program is given beside its arguments. */
@@ -82,7 +82,11 @@ export function openE2eHome(): E2eHome {
     json,
     async start(server, options) {
       const args = ['start', server, '--port', String(await freePort())];
-      const { url, pid, admin_token: token = '' } = await json<{
+      const {
+        url,
+        pid,
+        admin_token: token = '',
+      } = await json<{
         url: string;
         pid: number;
         admin_token?: string;
@@ -120,6 +124,11 @@ export function openE2eHome(): E2eHome {
         await ended;
       }
       for (const server of serversIn(home)) await stopServer(join(home, server), {}, true);
+      // A call that hung, and what it started: nothing else has this home in its environment.
+      for (const pid of processesNaming(`MAIL_PROXY_HOME=${home}`)) {
+        process.kill(pid, 'SIGKILL');
+        await ended(pid);
+      }
       rmSync(root, { recursive: true, force: true });
     },
   };

@@ -54,7 +54,11 @@ export function processesNaming(text: string): number[] {
 }
 
 /** Resolves once `condition` holds. For what gives no event, such as the end of a process that is not a child. */
-export async function until(condition: () => boolean | Promise<boolean>, what: string, withinMs = 10_000): Promise<void> {
+export async function until(
+  condition: () => boolean | Promise<boolean>,
+  what: string,
+  withinMs = 10_000,
+): Promise<void> {
   const giveUpAt = Date.now() + withinMs;
   while (!(await condition())) {
     if (Date.now() > giveUpAt) throw new Error(`Waited ${withinMs} ms in vain until ${what}`);

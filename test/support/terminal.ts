@@ -20,10 +20,14 @@ export function runOnTerminal(
 ): Promise<TerminalResult> {
   const command = [process.execPath, PROGRAM, ...args].map(quote).join(' ');
   return new Promise((resolve, reject) => {
-    const child = spawn('script', ['--quiet', '--return', '--echo', 'never', '--command', command, '/dev/null'], {
-      env: cliEnvironment({ ...env, TERM: 'xterm', NO_COLOR: '1' }),
-      stdio: ['pipe', 'pipe', 'inherit'],
-    });
+    const child = spawn(
+      'script',
+      ['--quiet', '--return', '--echo', 'never', '--command', command, '/dev/null'],
+      {
+        env: cliEnvironment({ ...env, TERM: 'xterm', NO_COLOR: '1' }),
+        stdio: ['pipe', 'pipe', 'inherit'],
+      },
+    );
     let screen = '';
     let seen = 0;
     const steps = [...dialogue];

@@ -8,9 +8,8 @@ import {
   type MessageRequest,
   type MessageWire,
 } from '../../src/client/index.js';
-import { readRunState } from '../../src/config/run-state.js';
-import { ended, freePort, isAlive, processTexts, until } from './processes.js';
-import { type CliResult, PROGRAM, runCli } from './run-cli.js';
+import { ended, freePort, processesNaming, until } from './processes.js';
+import { type CliResult, runCli } from './run-cli.js';
 import type { SmtpTestServer } from './smtp-servers.js';
 
 /** Takes what has to be done after the test, last given first done: a test's `onTestFinished`. */
@@ -45,7 +44,6 @@ export class TestServer {
   readonly directory: string;
   readonly env: Record<string, string>;
   readonly #port: number | null;
-  readonly #pids = new Set<number>();
   #started: Started | undefined;
   #adminToken = '';
 
@@ -109,10 +107,11 @@ export class TestServer {
   }
 
   /** As {@link run}, with more environment or something on stdin. */
-  async runWith({ env = {}, input = '' }: { env?: Record<string, string>; input?: string }, ...args: string[]): Promise<CliResult> {
-    const result = await runCli([this.name, ...args], { ...this.env, ...env }, input);
-    this.#noteRunState();
-    return result;
+  runWith(
+    { env = {}, input = '' }: { env?: Record<string, string>; input?: string },
+    ...args: string[]
+  ): Promise<CliResult> {
+    return runCli([this.name, ...args], { ...this.env, ...env }, input);
   }
 
   /** What a call prints with `--json`; its failure is what it answers, not an exception. */
@@ -132,12 +131,15 @@ export class TestServer {
     return this.#started;
   }
 
-  /** Stops the daemon and waits until its process is gone. */
+  /** Takes a daemon that a test started itself for the one of this server. */
+  adopt(pid: number, port: number): void {
+    this.#started = { pid, url: `http://127.0.0.1:${port}` };
+  }
+
+  /** Stops the daemon as systemd would, which is quicker than a call of `stop`, and waits until it is gone. */
   async stop(): Promise<void> {
-    const { pid } = this;
-    const { code, stderr } = await this.run('stop');
-    if (code !== 0) throw new Error(`stop ended with ${code}: ${stderr}`);
-    await ended(pid);
+    process.kill(this.pid, 'SIGTERM');
+    await ended(this.pid);
   }
 
   /** Ends the daemon as a power cut would. */
@@ -154,7 +156,11 @@ export class TestServer {
   }
 
   /** Adds the account of a tenant that reaches a test server in its own mode. */
-  async addAccount(tenantId: string, smtp: SmtpTestServer, changes: Partial<AccountRequest> = {}): Promise<void> {
+  async addAccount(
+    tenantId: string,
+    smtp: SmtpTestServer,
+    changes: Partial<AccountRequest> = {},
+  ): Promise<void> {
     const { host, port, tls, tlsCa, user, password } = smtp.endpoint();
     await this.admin.putAccount({
       id: 'smtp1',
@@ -179,16 +185,10 @@ export class TestServer {
     return this.#started;
   }
 
-  /** Remembers the daemon of the present run state, so that it is ended even if a test did not mean to start it. */
-  #noteRunState(): void {
-    const state = readRunState(this.file('daemon.json'));
-    if (state !== undefined && processTexts(state.pid).command.includes(PROGRAM)) this.#pids.add(state.pid);
-  }
-
   async #dispose(): Promise<void> {
-    for (const pid of this.#pids) {
-      // The pid may be another process's by now.
-      if (isAlive(pid) && processTexts(pid).environment.includes(this.home)) process.kill(pid, 'SIGKILL');
+    // Daemons are no children of this process, but each shows the home that it serves.
+    for (const pid of processesNaming(this.home)) {
+      process.kill(pid, 'SIGKILL');
       await ended(pid);
     }
     rmSync(this.home, { recursive: true, force: true });

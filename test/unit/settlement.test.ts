@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { type RecipientOutcome, type SendOutcome, SmtpFailure } from '../../src/core/smtp-outcome.js';
 import { failureOf, releaseOf, settlementOf } from '../../src/delivery/settlement.js';
-import type { Claim } from '../../src/store/claims.js';
+import type { Claim } from '../../src/store/claim-types.js';
 
 const now = 1_000_000;
 const HOUR = 3_600_000;

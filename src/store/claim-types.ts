@@ -1,0 +1,67 @@
+import type { ContentKind, Priority } from '../core/types.js';
+
+/** One account with messages due, and what it may do now. */
+export interface Lane {
+  accountPk: number;
+  tenantId: string;
+}
+
+/** A message that this process alone may send until the lease ends. */
+export interface Claim {
+  pk: number;
+  /** The fencing number: results are written only while it is still the row's. */
+  claim: number;
+  tenantId: string;
+  id: string;
+  accountPk: number;
+  priority: Priority;
+  envelopeFrom: string;
+  /** Recipients that have no final outcome yet. */
+  recipients: Array<{ position: number; address: string }>;
+  contentKind: ContentKind;
+  content: Buffer;
+  retryCount: number;
+  expiresAt: number;
+  createdAt: number;
+}
+
+/** What a claim brought: messages, or when a rate limit lets the lane go on, and what that limit rejected. */
+export interface ClaimResult {
+  claims: Claim[];
+  limitedUntil?: number;
+  rejected: number;
+}
+
+/** What the server said of one recipient. */
+export interface RecipientResult {
+  position: number;
+  state: 'pending' | 'sent' | 'error';
+  code: number | null;
+  reply: string | null;
+}
+
+/** How a claim ends. */
+export interface Settlement {
+  pk: number;
+  claim: number;
+  recipients: RecipientResult[];
+  next: /** Every recipient has its outcome now: `sent` if all were accepted, else `error` naming the refused. */
+    | { kind: 'final' }
+    /** Given up: what is still pending ends in error. */
+    | { kind: 'error'; error: string }
+    | { kind: 'retry'; dueAt: number; error: string }
+    /**
+     * The body was being handed over and no final reply came: the tenant's policy decides. With `expired` no time is left
+     * to send it again: under `retry` it then ends in error.
+     */
+    | { kind: 'uncertain'; dueAt: number | 'expired'; error: string }
+    /** Nothing was offered to the server: the charge is given back, no attempt is counted, its place in the queue is kept. */
+    | { kind: 'release'; error: string | null };
+}
+
+/** What recovery found. */
+export interface Recovered {
+  freed: number;
+  retried: number;
+  held: number;
+}

@@ -1,0 +1,64 @@
+import type { UncertainPolicy } from '../core/types.js';
+import { accountDeleted } from './accounts.js';
+import { accountRateScope, type RateLedger, tenantRateScope } from './rate-charges.js';
+import type { Sql } from './statements.js';
+
+/** How a message leaves one state for another. All run inside the caller's transaction. */
+export interface MessageTransitions {
+  /** Ends it in error; recipients without an outcome end too. */
+  finish(pk: number, now: number, error: string): void;
+  /** Back to the queue, unless its account was deleted meanwhile: nothing would ever send it. */
+  requeue(pk: number, now: number, dueAt: number, error: string | null, attempts: 0 | 1): void;
+  /** Held until a person says what became of it. */
+  hold(pk: number, error: string): void;
+  /** Nothing was offered to the server under this claim: its rate charges are taken back. */
+  giveChargeBack(row: Record<string, unknown>): void;
+  policyOf(tenantId: string): UncertainPolicy;
+}
+
+/** The transitions over one connection. */
+export function createTransitions(sql: Sql, ledger: RateLedger): MessageTransitions {
+  const finish = (pk: number, now: number, error: string): void => {
+    sql("UPDATE recipients SET state = 'error', at = ? WHERE message_pk = ? AND state = 'pending'").run(
+      now,
+      pk,
+    );
+    sql(
+      `UPDATE messages SET state = 'error', error_at = ?, error = ?, owner = NULL, lease_until = NULL, handed_over = 0
+         WHERE pk = ?`,
+    ).run(now, error, pk);
+  };
+
+  const requeue = (pk: number, now: number, dueAt: number, error: string | null, attempts: 0 | 1): void => {
+    const orphan = sql(
+      'SELECT account_id FROM messages WHERE pk = ? AND account_pk NOT IN (SELECT pk FROM accounts)',
+    ).get(pk);
+    if (orphan !== undefined) {
+      finish(pk, now, accountDeleted(orphan.account_id as string));
+      return;
+    }
+    sql(
+      `UPDATE messages SET state = ?, due_at = ?, error = COALESCE(?, error), retry_count = retry_count + ?, owner = NULL,
+         lease_until = NULL, handed_over = 0 WHERE pk = ?`,
+    ).run(dueAt > now ? 'waiting' : 'ready', dueAt, error, attempts, pk);
+  };
+
+  const hold = (pk: number, error: string): void => {
+    sql(
+      "UPDATE messages SET state = 'uncertain', error = ?, owner = NULL, lease_until = NULL WHERE pk = ?",
+    ).run(error, pk);
+  };
+
+  const giveChargeBack = (row: Record<string, unknown>): void =>
+    ledger.giveBack(
+      [accountRateScope(row.account_pk as number), tenantRateScope(row.tenant_id as string)],
+      row.claimed_at as number,
+      row.pk as number,
+      row.claim as number,
+    );
+
+  const policyOf = (tenantId: string): UncertainPolicy =>
+    sql('SELECT on_uncertain FROM tenants WHERE id = ?').get(tenantId)?.on_uncertain as UncertainPolicy;
+
+  return { finish, requeue, hold, giveChargeBack, policyOf };
+}

@@ -1,0 +1,42 @@
+import { rateWindows } from '../core/rate-limit.js';
+import type { Lane } from './claim-types.js';
+import { accountRateScope, type RateLedger, tenantRateScope } from './rate-charges.js';
+
+/** What a lane may send now, and how it is charged: the account's limits and its tenant's as one. Inside a transaction. */
+export function rateGate(
+  ledger: RateLedger,
+  lane: Lane,
+  account: Record<string, unknown>,
+  now: number,
+): { allowed: number; nextAt: number; charge: (pk: number, claim: number) => void } {
+  const limit = (name: string): number | null => account[name] as number | null;
+  const scopes = [
+    {
+      scope: accountRateScope(lane.accountPk),
+      windows: rateWindows({
+        minute: limit('limit_minute'),
+        hour: limit('limit_hour'),
+        day: limit('limit_day'),
+      }),
+    },
+    {
+      scope: tenantRateScope(lane.tenantId),
+      windows: rateWindows({ hour: limit('limit_hourly'), day: limit('limit_daily') }),
+    },
+  ].filter(({ windows }) => windows.length > 0);
+  let allowed = Number.MAX_SAFE_INTEGER;
+  let nextAt = now;
+  for (const { scope, windows } of scopes) {
+    ledger.prune(scope, now);
+    const room = ledger.allowance(scope, windows, now);
+    allowed = Math.min(allowed, room.allowed);
+    nextAt = Math.max(nextAt, room.nextAt ?? now);
+  }
+  return {
+    allowed,
+    nextAt,
+    charge: (pk, claim) => {
+      for (const { scope } of scopes) ledger.charge(scope, now, pk, claim);
+    },
+  };
+}
