@@ -71,7 +71,7 @@ export default class Send extends TenantCommand {
         `Queued message ${sent.id} from ${sent.from || '<>'} to ${sent.recipients.length} recipient(s).\n`,
       );
     }
-    if (sent.added.length > 0) this.note(`The file had no ${sent.added.join(' and no ')}; it was added.`);
+    if (sent.added.length > 0) this.note(`Added what the file lacked: ${sent.added.join(', ')}.`);
     await this.#remarkStopped(server);
     const { id, from, recipients, messageId, added } = sent;
     return { ok: true, id, from, recipients, message_id: messageId, added_headers: added };

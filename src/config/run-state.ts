@@ -5,6 +5,8 @@ export interface RunState {
   pid: number;
   /** Names the process beyond its pid, which the system gives out again: start time and pid namespace. */
   processIdentity: string;
+  /** The lock that it holds: where it is, whatever a later caller's environment says of the database. */
+  lock: string;
   host: string;
   port: number;
   url: string;

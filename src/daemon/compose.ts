@@ -11,6 +11,7 @@ import type { Log } from '../core/log.js';
 import { Dispatcher } from '../delivery/dispatcher.js';
 import { createApp } from '../http/create-app.js';
 import { settleAdminToken } from '../services/admin-token.js';
+import { discardIfNew } from '../services/discard-new-server.js';
 import { loadKeyring, unlockKeys } from '../services/unlock-keys.js';
 import { makePrivateDirectory } from '../store/database.js';
 import { takeServerLock } from '../store/server-lock.js';
@@ -57,6 +58,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
 async function compose(options: DaemonOptions, undo: Array<() => unknown>): Promise<Daemon> {
   const paths = serverPaths(options.directory, options.env);
   const startedAt = Date.now();
+  undo.push(discardIfNew(options.directory));
   makePrivateDirectory(options.directory);
   const lock = takeServerLock(paths.lock);
   undo.push(() => lock.release());
@@ -110,6 +112,7 @@ async function compose(options: DaemonOptions, undo: Array<() => unknown>): Prom
   writeRunState(paths.runState, {
     pid: process.pid,
     processIdentity: processIdentity(process.pid),
+    lock: paths.lock,
     host: config.host,
     port,
     url,

@@ -319,6 +319,8 @@ export class Dispatcher {
       } catch (error) {
         if (!told) log.error(`The outcome of message '${claim.id}' waits to be written`, { err: error });
         if (this.#stopping && told) return;
+        // Only the disk's trouble passes by itself. Anything else ends with the lease, and the message is recovered.
+        if (!(error instanceof MailProxyError) || error.code !== 'store_unavailable') return;
         await new Promise((resolve) => setTimeout(resolve, SETTLE_RETRY_MS));
       }
     }

@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { MailProxyError } from '../core/errors.js';
 import type { SendOutcome } from '../core/smtp-outcome.js';
 import type { Envelope, Millis } from '../core/types.js';
@@ -44,7 +45,7 @@ export class SessionPool {
   readonly #idle: IdleSession[] = [];
   readonly #leased = new Set<SmtpSession>();
   readonly #waiters: Waiter[] = [];
-  readonly #stop = new AbortController();
+  readonly #stop = stopSignal();
   #places = 0;
   #isDraining = false;
   #onEmpty: (() => void) | null = null;
@@ -215,6 +216,13 @@ async function lives(session: SmtpSession): Promise<boolean> {
     () => true,
     () => false,
   );
+}
+
+/** One signal for all connections that are being opened, however many there may be. */
+function stopSignal(): AbortController {
+  const stop = new AbortController();
+  setMaxListeners(0, stop.signal);
+  return stop;
 }
 
 function drained(): MailProxyError {

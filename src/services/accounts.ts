@@ -6,11 +6,18 @@ import { tenantScope } from '../store/scope.js';
 import type { Store } from '../store/store.js';
 import type { ServiceContext } from './context.js';
 import { type Page, readPage } from './page.js';
+import { tenantNotFound } from './tenants.js';
 
 export type { Page } from './page.js';
 
 const notFound = (tenantId: string, id: string): MailProxyError =>
   new MailProxyError('account_not_found', `There is no account "${id}" in tenant "${tenantId}".`);
+
+/** An account that is missing for want of its tenant is told so. */
+async function notFoundIn(store: Store, tenantId: string, id: string): Promise<MailProxyError> {
+  const tenant = await store.tenants.get(tenantScope(tenantId));
+  return tenant === undefined ? tenantNotFound(tenantId) : notFound(tenantId, id);
+}
 
 /** Lists one tenant's accounts, or with `tenantId` undefined (operator only) everybody's. */
 export async function listAccounts(
@@ -42,7 +49,7 @@ export async function getAccount(
   id: string,
 ): Promise<Account> {
   const account = await store.accounts.get(tenantScope(tenantId), id);
-  if (account === undefined) throw notFound(tenantId, id);
+  if (account === undefined) throw await notFoundIn(store, tenantId, id);
   return withoutPassword(account);
 }
 

@@ -2,13 +2,14 @@ import { existsSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { serverPaths } from '../config/server-paths.js';
 import { MailProxyError } from '../core/errors.js';
-import { isServerLocked, takeServerLock } from '../store/server-lock.js';
+import { takeServerLock } from '../store/server-lock.js';
+import { serverStatus } from './server-status.js';
 
 type Env = Readonly<Record<string, string | undefined>>;
 
 /** @throws MailProxyError `daemon_running` while the server's daemon runs. */
 export function refuseRunning(server: string, directory: string, env: Env): void {
-  if (!isServerLocked(serverPaths(directory, env).lock)) return;
+  if (serverStatus(server, directory, env, Date.now()).state !== 'running') return;
   throw new MailProxyError(
     'daemon_running',
     `The server "${server}" is running: stop it first with "mail-proxy stop ${server}".`,

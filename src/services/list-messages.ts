@@ -4,6 +4,7 @@ import type { MessageFilter } from '../store/messages.js';
 import { tenantScope } from '../store/scope.js';
 import type { ServiceContext } from './context.js';
 import { type Page, readPage } from './page.js';
+import { tenantNotFound } from './tenants.js';
 
 /** Lists one tenant's messages, newest first, or with `tenantId` undefined (operator only) everybody's. */
 export async function listMessages(
@@ -33,6 +34,7 @@ export async function getMessage(
 ): Promise<Message> {
   const message = await store.messages.get(tenantScope(tenantId), id);
   if (message === undefined) {
+    if ((await store.tenants.get(tenantScope(tenantId))) === undefined) throw tenantNotFound(tenantId);
     throw new MailProxyError(
       'message_not_found',
       `There is no message with this id in tenant "${tenantId}".`,

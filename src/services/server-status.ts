@@ -24,7 +24,8 @@ export function serverStatus(
 ): ServerStatus {
   const paths = serverPaths(directory, env);
   const state = readRunState(paths.runState);
-  if (isServerLocked(paths.lock)) return { server, state: 'running', ...told(state, now) };
+  if (isServerLocked(paths.lock) || isServerLocked(state?.lock ?? paths.lock))
+    return { server, state: 'running', ...told(state, now) };
   const nothing = { pid: null, host: null, port: null, url: null, version: null, uptime_seconds: null };
   return { server, state: state === undefined ? 'stopped' : 'stale', ...nothing };
 }

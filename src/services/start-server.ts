@@ -13,7 +13,8 @@ import {
 import { serverPaths } from '../config/server-paths.js';
 import { ERROR_CODES, type ErrorCode, MailProxyError } from '../core/errors.js';
 import { makePrivateDirectory } from '../store/database.js';
-import { isServerLocked } from '../store/server-lock.js';
+import { discardIfNew } from './discard-new-server.js';
+import { serverStatus } from './server-status.js';
 
 /** How a daemon is started from the shell. */
 export interface StartRequest {
@@ -37,12 +38,13 @@ const ENTRY = fileURLToPath(new URL('../../bin/run.js', import.meta.url));
 export async function startServer(request: StartRequest): Promise<DaemonReady> {
   const { directory, env } = request;
   const paths = serverPaths(directory, env);
-  if (isServerLocked(paths.lock)) {
+  if (serverStatus(request.server, directory, env, Date.now()).state === 'running') {
     throw new MailProxyError(
       'daemon_running',
       `The server "${request.server}" is running already: see "mail-proxy status ${request.server}".`,
     );
   }
+  const discard = discardIfNew(directory);
   makePrivateDirectory(directory);
   const logFd = openSync(paths.log, 'a', 0o600);
   fchmodSync(logFd, 0o600);
@@ -74,6 +76,10 @@ export async function startServer(request: StartRequest): Promise<DaemonReady> {
     const ready = await readAnswer(child, child.stdio[BOOT_FDS.answer] as Readable, paths.log);
     await requireHealthy(ready.url);
     return ready;
+  } catch (error) {
+    // Without an answer the log may say more than the error does: then it stays.
+    if (error instanceof MailProxyError && error.code !== 'start_failed') discard();
+    throw error;
   } finally {
     child.unref();
   }

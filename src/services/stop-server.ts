@@ -21,11 +21,12 @@ export async function stopServer(
   force: boolean,
 ): Promise<boolean> {
   const paths = serverPaths(directory, env);
-  if (!isServerLocked(paths.lock)) {
+  const state = readRunState(paths.runState);
+  const lock = state?.lock ?? paths.lock;
+  if (!isServerLocked(lock)) {
     removeRunState(paths.runState);
     return false;
   }
-  const state = readRunState(paths.runState);
   if (state === undefined || !isSameProcess(state)) {
     throw new MailProxyError(
       'daemon_running',
@@ -34,7 +35,7 @@ export async function stopServer(
   }
   signal(state.pid, force ? 'SIGKILL' : 'SIGTERM');
   const giveUpAt = Date.now() + STOP_TIMEOUT_MS;
-  while (isServerLocked(paths.lock)) {
+  while (isServerLocked(lock)) {
     if (Date.now() > giveUpAt) {
       throw new MailProxyError('daemon_running', `The daemon (pid ${state.pid}) does not stop: use --force.`);
     }

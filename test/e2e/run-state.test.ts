@@ -42,6 +42,30 @@ describe.concurrent('run state', () => {
     expect(existsSync(server.file('daemon.json'))).toBe(false);
   });
 
+  it('says where the database is, so that a call without GMP_DB_PATH neither misjudges nor loses the daemon', async ({
+    onTestFinished,
+    expect,
+  }) => {
+    const server = await TestServer.create(onTestFinished);
+    server.env.GMP_DB_PATH = server.file('elsewhere.db');
+    await server.start();
+    delete server.env.GMP_DB_PATH;
+    expect(await server.json('status')).toMatchObject({ state: 'running', pid: server.pid });
+    expect(await server.json('start')).toMatchObject({ exit: 1, code: 'daemon_running' });
+    expect(await server.json('stop')).toMatchObject({ exit: 0, was_running: true });
+    expect(await server.json('status')).toMatchObject({ state: 'stopped' });
+  });
+
+  it('a server that could not be started for the first time is not left behind', async ({
+    onTestFinished,
+    expect,
+  }) => {
+    const server = await TestServer.create(onTestFinished);
+    server.env.GMP_PORT = 'many';
+    expect(await server.json('start')).toMatchObject({ exit: 2, code: 'usage' });
+    expect(existsSync(server.directory)).toBe(false);
+  });
+
   it('that names the pid of another process gets nobody killed: the pid was given out again', async ({
     onTestFinished,
     expect,

@@ -22,6 +22,7 @@ beforeEach(() => {
 const state: RunState = {
   pid: process.pid,
   processIdentity: processIdentity(process.pid),
+  lock: '/srv/mail_service.db.lock',
   host: '127.0.0.1',
   port: 8000,
   url: 'http://127.0.0.1:8000',
