@@ -1,3 +1,4 @@
+import type { RejectionCode } from '../core/rejection-codes.js';
 import type { LimitBehavior, MessageStatus, TlsMode, UncertainPolicy } from '../core/types.js';
 
 /** A point in time on the way in: Unix seconds (fractions allowed) or ISO 8601 with an offset. */
@@ -87,7 +88,7 @@ export interface MessageBatchRequest {
 /** What became of a batch. */
 export interface MessageBatchAnswer {
   queued: number;
-  rejected: Array<{ id: string | null; reason: string; code: string }>;
+  rejected: Array<{ id: string | null; reason: string; code: RejectionCode }>;
 }
 
 /** What the server is doing. */

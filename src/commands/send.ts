@@ -4,8 +4,7 @@ import { string as stringFlag } from '@oclif/core/flags';
 import { TenantCommand } from '../cli/base-command.js';
 import { withServer } from '../cli/with-server.js';
 import { MailProxyError } from '../core/errors.js';
-
-const MOST_BYTES = 50 * 1024 * 1024;
+import { MAX_MESSAGE_BYTES, MAX_MESSAGE_SIZE } from '../core/limits.js';
 
 interface Sent {
   ok: true;
@@ -41,7 +40,7 @@ export default class Send extends TenantCommand {
       multiple: true,
     }),
     priority: stringFlag({
-      summary: 'Its place in the queue.',
+      summary: 'Its place in the queue; GMP_DEFAULT_PRIORITY or medium when left out.',
       options: ['immediate', 'high', 'medium', 'low'],
     }),
     batch: stringFlag({ summary: 'Batch code to file it under.', helpValue: 'CODE' }),
@@ -53,16 +52,18 @@ export default class Send extends TenantCommand {
     const tenant = await this.resolveTenant(server, flags.tenant);
     const bytes = await readMessage(args.file);
     const sent = await withServer(server, async (context) => {
-      const [{ sendEml }, { parsePriority }] = await Promise.all([
+      const [{ sendEml }, { parsePriority }, { defaultPriorityFrom }] = await Promise.all([
         import('../services/send-eml.js'),
         import('../core/priority.js'),
+        import('../config/daemon-config.js'),
       ]);
       return await sendEml(context, tenant, bytes, {
         id: flags.id,
         accountId: flags.account,
         from: flags.from,
         to: flags.to,
-        priority: parsePriority(flags.priority ?? 'medium'),
+        priority:
+          flags.priority === undefined ? defaultPriorityFrom(process.env) : parsePriority(flags.priority),
         batchCode: flags.batch,
       });
     });
@@ -93,13 +94,13 @@ async function readMessage(file: string): Promise<Buffer> {
     for await (const chunk of process.stdin) {
       chunks.push(chunk as Buffer);
       size += (chunk as Buffer).length;
-      if (size > MOST_BYTES) throw tooLarge();
+      if (size > MAX_MESSAGE_BYTES) throw tooLarge();
     }
     return Buffer.concat(chunks);
   }
   try {
     const { size } = await stat(file);
-    if (size > MOST_BYTES) throw tooLarge();
+    if (size > MAX_MESSAGE_BYTES) throw tooLarge();
     return await readFile(file);
   } catch (cause) {
     if (cause instanceof MailProxyError) throw cause;
@@ -109,5 +110,5 @@ async function readMessage(file: string): Promise<Buffer> {
 }
 
 function tooLarge(): MailProxyError {
-  return new MailProxyError('body_too_large', `The message is larger than ${MOST_BYTES / 1024 / 1024} MiB.`);
+  return new MailProxyError('body_too_large', `The message is larger than ${MAX_MESSAGE_SIZE}.`);
 }

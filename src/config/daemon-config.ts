@@ -70,11 +70,17 @@ export function resolveDaemonConfig({ flags, env, stored }: ConfigSources): Reso
     logLevel: level,
     logFormat: format,
     schedulerActive: booleanFrom('GMP_SCHEDULER_ACTIVE', env.GMP_SCHEDULER_ACTIVE, true),
-    defaultPriority: priorityFrom(env.GMP_DEFAULT_PRIORITY),
+    defaultPriority: defaultPriorityFrom(env),
   };
 }
 
-function priorityFrom(text: string | undefined): Priority {
+/**
+ * The priority of messages for which nothing names one.
+ *
+ * @throws MailProxyError `usage` when `GMP_DEFAULT_PRIORITY` is not understood.
+ */
+export function defaultPriorityFrom(env: Readonly<Record<string, string | undefined>>): Priority {
+  const text = env.GMP_DEFAULT_PRIORITY;
   if (text === undefined || text === '') return DEFAULT_PRIORITY;
   try {
     return parsePriority(/^\d$/.test(text) ? Number(text) : text);

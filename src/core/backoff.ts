@@ -1,4 +1,4 @@
-import type { Millis } from './types.js';
+import type { Millis, RandomSource } from './types.js';
 
 const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
@@ -15,11 +15,12 @@ const RETRY_DELAYS: readonly Millis[] = [
   16 * HOUR,
 ];
 const LONGEST_RETRY_DELAY = 16 * HOUR;
+/** A last attempt is made this long before a message expires. */
+const LAST_CALL = MINUTE;
+/** With less time left than this another attempt is not worth making. */
+const TOO_LATE = 30_000;
 const FIRST_BREAKER_DELAY = 5_000;
 const LONGEST_BREAKER_DELAY = 5 * MINUTE;
-
-/** Source of numbers from 0 to 1, such as `Math.random`. */
-export type RandomSource = () => number;
 
 /** What the time of the next attempt depends on. */
 export interface NextAttemptInput {
@@ -29,18 +30,20 @@ export interface NextAttemptInput {
   /** The message is given up at this moment. */
   expiresAt: Millis;
   random: RandomSource;
-  /** Not before this moment, whatever the backoff says. */
-  notBefore?: Millis;
 }
 
 /**
  * Says when a message that was put off is tried again: after 1, 5, 15 minutes, 1, 2, 4, 8, 16 hours and then every 16
- * hours, each ±20 % so that messages put off together do not come back together; `expired` when that is too late.
+ * hours, each ±20 % so that messages put off together do not come back together. A wait that would outlast the message
+ * is cut short, so that the last attempt comes about a minute before it expires; `expired` with less than 30 seconds left.
  */
 export function nextAttempt(input: NextAttemptInput): Millis | 'expired' {
   const delay = RETRY_DELAYS[Math.max(0, input.retryCount)] ?? LONGEST_RETRY_DELAY;
-  const at = Math.max(input.now + spread(delay, input.random), input.notBefore ?? 0);
-  return at < input.expiresAt ? at : 'expired';
+  const left = input.expiresAt - input.now;
+  if (left < TOO_LATE) return 'expired';
+  // Half of what is left at least: the very last minute is no time to try every second.
+  const latest = Math.max(input.expiresAt - LAST_CALL, input.now + Math.ceil(left / 2));
+  return Math.min(input.now + spread(delay, input.random), latest);
 }
 
 /**

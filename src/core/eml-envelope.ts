@@ -1,11 +1,10 @@
 import { parseAddress } from './address.js';
 import { MailProxyError } from './errors.js';
 import type { HeaderField } from './header-block.js';
+import { MAX_RECIPIENTS } from './limits.js';
 import { parseMailboxList } from './mailbox.js';
 import type { Envelope, Mailbox } from './types.js';
 
-/** Most recipients of one message. */
-const MAX_RECIPIENTS = 1000;
 /** `undisclosed-recipients:;` and its like: a group without members. */
 const EMPTY_GROUP = /^[^,<>"@:;()]*:\s*;$/;
 

@@ -3,12 +3,11 @@ import { type EnvelopeFlags, envelopeOfHeader } from './eml-envelope.js';
 import { decodeWords } from './encoded-word.js';
 import { MailProxyError } from './errors.js';
 import { type HeaderField, parseHeaderBlock } from './header-block.js';
+import { MAX_MESSAGE_BYTES, MAX_MESSAGE_SIZE } from './limits.js';
 import { normalizeLineEnds } from './line-ends.js';
 import { formatRfc5322 } from './time.js';
 import type { Envelope, Millis } from './types.js';
 
-/** Largest message in octets. */
-const MAX_EML = 50 * 1024 * 1024;
 /** Longest subject that is kept for lists, in UTF-16 units. */
 const MAX_SUBJECT = 1000;
 const HIDDEN = new Set(['bcc', 'resent-bcc']);
@@ -77,8 +76,8 @@ function missingFields(
  *   recipient; `body_too_large` over 50 MiB
  */
 export function prepareEml(bytes: Buffer, flags: EnvelopeFlags = {}, now: Millis = Date.now()): PreparedEml {
-  if (bytes.length > MAX_EML) {
-    throw new MailProxyError('body_too_large', `The message is larger than ${MAX_EML / 1024 / 1024} MiB.`);
+  if (bytes.length > MAX_MESSAGE_BYTES) {
+    throw new MailProxyError('body_too_large', `The message is larger than ${MAX_MESSAGE_SIZE}.`);
   }
   if (bytes.includes(0)) {
     throw new MailProxyError(

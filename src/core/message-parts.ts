@@ -1,5 +1,6 @@
 import { parseAddress } from './address.js';
 import { type ErrorCode, MailProxyError } from './errors.js';
+import { MAX_RECIPIENTS } from './limits.js';
 import { parseMailbox, parseMailboxList } from './mailbox.js';
 import type { WireMessage } from './schemas/message.js';
 import { parseTimestamp } from './time.js';
@@ -7,8 +8,6 @@ import type { Envelope, Mailbox, Millis } from './types.js';
 
 /** How long a message that names no `expires_ts` is tried, from its first possible attempt. */
 export const DEFAULT_LIFETIME: Millis = 48 * 3_600_000;
-/** Most recipients of one message. */
-export const MAX_RECIPIENTS = 1000;
 
 /** Refuses the message: `reason` begins with the field's name. */
 export function fail(reason: string, code: ErrorCode = 'validation_failed'): never {

@@ -2,23 +2,22 @@ import { randomUUID } from 'node:crypto';
 import { domainOf } from './address.js';
 import { parseAttachment } from './attachment.js';
 import { encodeWords } from './encoded-word.js';
-import { type ErrorCode, MailProxyError } from './errors.js';
+import { MailProxyError } from './errors.js';
 import { parseHeaders, parseHeaderValue } from './header.js';
+import { MAX_MESSAGE_BYTES, MAX_MESSAGE_SIZE } from './limits.js';
 import { parseMailboxList } from './mailbox.js';
 import { parseMessageId } from './message-id.js';
 import { authorOf, bodyOf, envelopeOf, fail, field, recipientsOf, scheduleOf } from './message-parts.js';
 import { parsePriority } from './priority.js';
+import { isRejectionCode, type RejectionCode } from './rejection-codes.js';
 import type { WireMessage } from './schemas/message.js';
 import type { ComposedMessage, Mailbox, Millis, NewMessage, Priority } from './types.js';
-
-/** Largest composed message in octets. */
-export const MAX_COMPOSED = 50 * 1024 * 1024;
 
 /** A message of a batch that is not stored: `id` is null when it had none that could be read. */
 export interface Rejection {
   id: string | null;
   reason: string;
-  code: ErrorCode | 'already_sent' | 'in_progress';
+  code: RejectionCode;
 }
 
 /** What a message is normalised against. */
@@ -87,8 +86,8 @@ function build(wire: WireMessage, context: NormalizeContext): NewMessage {
   const { to, cc, all } = recipientsOf(wire);
   const envelope = envelopeOf(wire, from, all);
   const composed = composedOf(wire, context.now, { from, to, cc });
-  if (estimateSize(composed) > MAX_COMPOSED) {
-    fail(`The composed message would be larger than ${MAX_COMPOSED / 1024 / 1024} MiB.`, 'body_too_large');
+  if (estimateSize(composed) > MAX_MESSAGE_BYTES) {
+    fail(`The composed message would be larger than ${MAX_MESSAGE_SIZE}.`, 'body_too_large');
   }
   return {
     id: wire.id,
@@ -114,7 +113,7 @@ export function normalizeMessage(
   try {
     return { message: build(wire, context) };
   } catch (error) {
-    if (!(error instanceof MailProxyError)) throw error;
+    if (!(error instanceof MailProxyError) || !isRejectionCode(error.code)) throw error;
     return { rejection: { id: wire.id, reason: error.message, code: error.code } };
   }
 }

@@ -1,4 +1,4 @@
-import { formatTs } from './time.js';
+import { formatIso, formatTs } from './time.js';
 import type { Account, Message, Tenant } from './types.js';
 
 /** An account as the HTTP contract and `--json` show it: no password, not even encrypted. */
@@ -20,8 +20,8 @@ export function accountToWire(account: Account) {
     max_connections: account.maxConnections,
     from_address: account.fromAddress,
     is_default: account.isDefault,
-    created_at: new Date(account.createdAt).toISOString(),
-    updated_at: new Date(account.updatedAt).toISOString(),
+    created_at: formatIso(account.createdAt),
+    updated_at: formatIso(account.updatedAt),
   };
 }
 
@@ -43,8 +43,8 @@ export function tenantToWire(tenant: Tenant) {
     on_uncertain: tenant.onUncertain,
     use_global_sync: tenant.useGlobalSync,
     attachment_roots: tenant.attachmentRoots,
-    created_at: new Date(tenant.createdAt).toISOString(),
-    updated_at: new Date(tenant.updatedAt).toISOString(),
+    created_at: formatIso(tenant.createdAt),
+    updated_at: formatIso(tenant.updatedAt),
   };
 }
 
@@ -61,7 +61,7 @@ export function messageToWire(message: Message) {
     priority: message.priority,
     batch_code: message.batchCode,
     subject: message.subject,
-    created_at: new Date(message.createdAt).toISOString(),
+    created_at: formatIso(message.createdAt),
     deferred_ts: ts(message.deferredAt),
     sent_ts: ts(message.sentAt),
     error_ts: ts(message.errorAt),

@@ -65,8 +65,8 @@ export class Dispatcher {
 
   /** Frees what an earlier daemon left claimed, then begins to send. The caller holds the server's lock. */
   async start(): Promise<void> {
-    const { store, now, log } = this.#options;
-    const { freed, retried, held } = await store.claims.recover(now(), 'all');
+    const { store, now, random, log } = this.#options;
+    const { freed, retried, held } = await store.claims.recover(now(), 'all', random);
     if (freed + retried + held > 0) {
       log.warn(
         `Recovered ${freed} unsent, ${retried} uncertain to be sent again and ${held} uncertain held message(s)`,
@@ -75,7 +75,7 @@ export class Dispatcher {
     this.#renewal = setInterval(() => {
       store.claims
         .renewLeases([...this.#deliveries.values()], now() + LEASE_MS)
-        .then(() => store.claims.recover(now(), 'expired'))
+        .then(() => store.claims.recover(now(), 'expired', random))
         .catch((error: unknown) => log.error('Leases could not be renewed', { err: error }));
     }, RENEW_EVERY_MS).unref();
     this.#started = true;
@@ -148,11 +148,23 @@ export class Dispatcher {
     this.#timer = setTimeout(() => this.wake(), wait).unref();
   }
 
-  /** Limits may have been raised since a lane was told to wait. */
+  /** Limits may have been raised since a lane was told to wait, accounts been changed or deleted. */
   async #noticeChanges(): Promise<void> {
-    const generation = await this.#options.store.settings.generation();
-    if (generation !== this.#generation) this.#forgetLimits();
+    const { store } = this.#options;
+    const generation = await store.settings.generation();
+    if (generation === this.#generation) return;
+    this.#forgetLimits();
+    for (const lane of this.#lanes.values()) {
+      const account = await store.accounts.getForDispatch(lane.accountPk);
+      if (account === undefined) this.#dropLane(lane);
+      else if (lane.pool !== undefined) this.#connectIfChanged(lane, account);
+    }
     this.#generation = generation;
+  }
+
+  /** Its connections and its password go as soon as what it carries is sent; a key of the store is never given out again. */
+  #dropLane(lane: Lane): void {
+    void lane.close().finally(() => this.#lanes.delete(lane.accountPk));
   }
 
   /** Lanes ask the store again: of one tenant, since it may have a limit over all of them, or all. */
@@ -194,6 +206,9 @@ export class Dispatcher {
   /** Claims what one lane may send now. Returns when the lane may go on, if it stands still. */
   async #fill(key: LaneKey): Promise<Millis | undefined> {
     const { store, now, owner } = this.#options;
+    // A lane that waits costs nothing: its account is not even looked at.
+    const known = this.#lanes.get(key.accountPk);
+    if (known !== undefined && known.capacity(now()) <= 0) return known.resumesAt(now());
     const lane = await this.#laneOf(key);
     if (lane === undefined) return undefined;
     const limit = Math.min(lane.capacity(now()), MOST_IN_FLIGHT - this.#deliveries.size);
@@ -224,17 +239,22 @@ export class Dispatcher {
 
   /** The lane's state brought up to date with its account; undefined while the account cannot be used. */
   async #laneOf(key: LaneKey): Promise<Lane | undefined> {
-    const { store, keyring, log } = this.#options;
-    const account = await store.accounts.getForDispatch(key.accountPk);
+    const account = await this.#options.store.accounts.getForDispatch(key.accountPk);
     if (account === undefined || account.tenantId !== key.tenantId) return undefined;
     let lane = this.#lanes.get(key.accountPk);
     if (lane === undefined) {
       lane = new Lane(key.accountPk, key.tenantId);
       this.#lanes.set(key.accountPk, lane);
     }
+    return this.#connectIfChanged(lane, account) ? lane : undefined;
+  }
+
+  /** Gives a lane connections of the account as it is now. False while its password does not open. */
+  #connectIfChanged(lane: Lane, account: StoredAccount): boolean {
+    const { keyring, log } = this.#options;
     const isSame =
       lane.credentialVersion === account.credentialVersion && lane.maxConnections === account.maxConnections;
-    if (lane.pool !== undefined && isSame) return lane;
+    if (lane.pool !== undefined && isSame) return true;
     lane.replacePool(undefined);
     try {
       lane.replacePool(this.#connect(account, openPassword(keyring(), account)));
@@ -243,14 +263,14 @@ export class Dispatcher {
       if (lane.held !== error.message)
         log.error(`Account '${account.id}' of tenant '${account.tenantId}' is held: ${error.message}`);
       lane.held = error.message;
-      return undefined;
+      return false;
     }
     lane.held = undefined;
     lane.account = account;
     lane.maxConnections = account.maxConnections;
     lane.credentialVersion = account.credentialVersion;
     lane.probeNow();
-    return lane;
+    return true;
   }
 
   #connect(account: StoredAccount, password: string | null): SessionPool {
@@ -302,7 +322,7 @@ export class Dispatcher {
       if (!(error instanceof SmtpFailure) || judgeFailure(error).kind !== 'account-trouble') throw error;
       const reason = explainFailure(error, lane.account);
       // Trouble with a password that was changed meanwhile says nothing about the new one.
-      if (pool === lane.pool && lane.trouble(reason, now(), random)) {
+      if (pool === lane.pool && lane.trouble(now(), random)) {
         log.warn(`Account '${lane.account.id}' of tenant '${lane.tenantId}' waits: ${reason}`);
       }
       return releaseOf(claim, reason);

@@ -2,12 +2,6 @@ import { breakerDelay } from '../core/backoff.js';
 import type { Account, Millis, RandomSource } from '../core/types.js';
 import type { SessionPool } from './session-pool.js';
 
-/** Why a lane stands still, for logs and people. */
-export interface LaneTrouble {
-  reason: string;
-  until: Millis;
-}
-
 /**
  * What a daemon knows of one account while it runs: its connections, what is being sent, and why nothing is. A lane
  * that is limited, down or held costs the others nothing.
@@ -27,10 +21,9 @@ export class Lane {
   /** Set while the password does not open; holds until the account or the keys change. */
   held: string | undefined;
   #pool: SessionPool | undefined;
-  readonly #draining = new Set<SessionPool>();
+  readonly #draining = new Map<SessionPool, Promise<unknown>>();
   #failures = 0;
   #openUntil: Millis = 0;
-  #reason = '';
 
   constructor(accountPk: number, tenantId: string) {
     this.accountPk = accountPk;
@@ -47,13 +40,19 @@ export class Lane {
     const old = this.#pool;
     this.#pool = next;
     if (old === undefined) return;
-    this.#draining.add(old);
-    void old.drain().finally(() => this.#draining.delete(old));
+    const gone = old.drain().finally(() => this.#draining.delete(old));
+    this.#draining.set(old, gone);
+  }
+
+  /** Ends all connections as soon as what they carry is sent. */
+  async close(): Promise<void> {
+    this.replacePool(undefined);
+    await Promise.allSettled(this.#draining.values());
   }
 
   /** Every set of connections that is not gone yet, old ones too. */
   get pools(): SessionPool[] {
-    return [...this.#draining, ...(this.#pool === undefined ? [] : [this.#pool])];
+    return [...this.#draining.keys(), ...(this.#pool === undefined ? [] : [this.#pool])];
   }
 
   /** How many messages may be claimed now. After trouble one probes before the others follow. */
@@ -74,10 +73,9 @@ export class Lane {
    *
    * @returns Whether the breaker opened just now.
    */
-  trouble(reason: string, now: Millis, random: RandomSource): boolean {
+  trouble(now: Millis, random: RandomSource): boolean {
     if (now < this.#openUntil) return false;
     this.#failures++;
-    this.#reason = reason;
     this.#openUntil = now + breakerDelay(this.#failures, random);
     return true;
   }
@@ -94,10 +92,5 @@ export class Lane {
   probeNow(): void {
     this.#openUntil = 0;
     this.limitedUntil = 0;
-  }
-
-  /** The trouble that holds the lane now. */
-  currentTrouble(now: Millis): LaneTrouble | undefined {
-    return now < this.#openUntil ? { reason: this.#reason, until: this.#openUntil } : undefined;
   }
 }

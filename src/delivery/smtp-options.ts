@@ -23,7 +23,7 @@ export interface SmtpTimeouts {
   connect: Millis;
   /** Until the greeting has arrived. */
   greeting: Millis;
-  /** Silence on an open connection (RFC 5321, section 4.5.3.2 asks for minutes). */
+  /** Silence on an open connection: longer than the 10 minutes that RFC 5321, 4.5.3.2.6 allows after the final dot. */
   socket: Millis;
   /** The whole of opening a session, however lively the server is. */
   open: Millis;
@@ -37,7 +37,7 @@ export interface SmtpTimeouts {
 export const SMTP_TIMEOUTS: Readonly<SmtpTimeouts> = {
   connect: 30_000,
   greeting: 30_000,
-  socket: 5 * 60_000,
+  socket: 11 * 60_000,
   open: 2 * 60_000,
   send: 15 * 60_000,
   quit: 2_000,

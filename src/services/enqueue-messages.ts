@@ -2,10 +2,12 @@ import { MailProxyError } from '../core/errors.js';
 import { isId } from '../core/ids.js';
 import { normalizeMessage } from '../core/message.js';
 import { parsePriority } from '../core/priority.js';
+import type { RejectionCode } from '../core/rejection-codes.js';
 import type { WireMessage } from '../core/schemas/message.js';
 import { parseMessage } from '../core/schemas/parse-message.js';
 import type { NewMessage, Priority } from '../core/types.js';
 import { tenantScope } from '../store/scope.js';
+import { createBreather } from './breather.js';
 import type { ServiceContext } from './context.js';
 
 /** A batch as it came: its messages are not validated yet, so that a bad one stops none of the others. */
@@ -22,7 +24,7 @@ export interface MessageBatch {
 export interface RejectedMessage {
   id: string | null;
   reason: string;
-  code: string;
+  code: RejectionCode;
 }
 
 /** What became of a batch. */
@@ -48,7 +50,9 @@ export async function enqueueMessages(
     batch.defaultPriority === undefined ? fallbackPriority : parsePriority(batch.defaultPriority);
   const rejected: RejectedMessage[] = [];
   const byTenant = new Map<string, WireMessage[]>();
+  const breathe = createBreather();
   for (const raw of batch.messages) {
+    await breathe();
     if (!batch.anyTenant) refuseOtherTenant(raw, batch.tenantId);
     const parsed = parseMessage(raw);
     if ('rejection' in parsed) {
@@ -64,6 +68,14 @@ export async function enqueueMessages(
       });
       continue;
     }
+    if (batch.tenantId !== undefined && tenantId !== batch.tenantId) {
+      rejected.push({
+        id: parsed.wire.id,
+        reason: 'tenant_id: The message names another tenant than the request.',
+        code: 'tenant_mismatch',
+      });
+      continue;
+    }
     const messages = byTenant.get(tenantId) ?? [];
     messages.push(parsed.wire);
     byTenant.set(tenantId, messages);
@@ -71,7 +83,9 @@ export async function enqueueMessages(
   let queued = 0;
   const tenantIds: string[] = [];
   const results = await Promise.all(
-    [...byTenant].map(([tenantId, wires]) => enqueueForTenant(context, tenantId, wires, defaultPriority)),
+    [...byTenant].map(([tenantId, wires]) =>
+      enqueueForTenant(context, tenantId, wires, defaultPriority, breathe),
+    ),
   );
   for (const result of results) {
     queued += result.queued;
@@ -94,6 +108,7 @@ async function enqueueForTenant(
   tenantId: string,
   wires: readonly WireMessage[],
   defaultPriority: Priority,
+  breathe: () => Promise<void>,
 ): Promise<BatchResult> {
   const { store } = context;
   const scope = tenantScope(tenantId);
@@ -103,6 +118,7 @@ async function enqueueForTenant(
   const fromAddressOf = fromAddresses(context, tenantId);
   const messages: NewMessage[] = [];
   for (const wire of wires) {
+    await breathe();
     const fallbackFrom =
       wire.from || wire.from_addr ? undefined : await fromAddressOf(wire.account_id ?? undefined);
     const normalized = normalizeMessage(wire, { now, tenantId, defaultPriority, fallbackFrom });

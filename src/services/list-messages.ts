@@ -3,10 +3,13 @@ import type { Message } from '../core/types.js';
 import type { MessageFilter } from '../store/messages.js';
 import { tenantScope } from '../store/scope.js';
 import type { ServiceContext } from './context.js';
-import { type Page, readPage } from './page.js';
+import { type Page, pageOf } from './page.js';
 import { tenantNotFound } from './tenants.js';
 
-/** Lists one tenant's messages, newest first, or with `tenantId` undefined (operator only) everybody's. */
+/**
+ * Lists one tenant's messages, newest first, or with `tenantId` undefined (operator only) everybody's. A page of messages
+ * with many recipients ends early.
+ */
 export async function listMessages(
   { store }: Pick<ServiceContext, 'store'>,
   tenantId: string | undefined,
@@ -14,16 +17,11 @@ export async function listMessages(
   page: { cursor?: string; limit: number },
 ): Promise<Page<Message>> {
   const before = page.cursor === undefined ? undefined : Number(page.cursor);
-  return readPage(
-    page.limit,
-    (limit) => {
-      const messagePage = { limit, ...(before === undefined ? {} : { before }) };
-      return tenantId === undefined
-        ? store.messages.listOfAllTenants(filter, messagePage)
-        : store.messages.list(tenantScope(tenantId), filter, messagePage);
-    },
-    ({ pk }) => String(pk),
-  );
+  const messagePage = { limit: page.limit, ...(before === undefined ? {} : { before }) };
+  const { messages, more } = await (tenantId === undefined
+    ? store.messages.listOfAllTenants(filter, messagePage)
+    : store.messages.list(tenantScope(tenantId), filter, messagePage));
+  return pageOf(messages, more, ({ pk }) => String(pk));
 }
 
 /** @throws MailProxyError `message_not_found`. */

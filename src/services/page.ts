@@ -15,7 +15,11 @@ export async function readPage<T>(
   cursorOf: (last: T) => string,
 ): Promise<Page<T>> {
   const rows = await read(limit + 1);
-  const items = rows.slice(0, limit);
+  return pageOf(rows.slice(0, limit), rows.length > limit, cursorOf);
+}
+
+/** A page of what was read, when it is known whether others follow. */
+export function pageOf<T>(items: T[], more: boolean, cursorOf: (last: T) => string): Page<T> {
   const last = items.at(-1);
-  return { items, nextCursor: rows.length > limit && last !== undefined ? cursorOf(last) : undefined };
+  return { items, nextCursor: more && last !== undefined ? cursorOf(last) : undefined };
 }

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { prepareEml } from '../core/eml.js';
 import { MailProxyError } from '../core/errors.js';
-import { MAX_COMPOSED } from '../core/message.js';
+import { MAX_MESSAGE_BYTES, MAX_MESSAGE_SIZE } from '../core/limits.js';
 import { DEFAULT_LIFETIME } from '../core/message-parts.js';
 import type { Millis, Priority } from '../core/types.js';
 import { tenantScope } from '../store/scope.js';
@@ -40,11 +40,8 @@ export async function sendEml(
   bytes: Buffer,
   options: SendOptions,
 ): Promise<SentEml> {
-  if (bytes.length > MAX_COMPOSED) {
-    throw new MailProxyError(
-      'body_too_large',
-      `The message is larger than ${MAX_COMPOSED / 1024 / 1024} MiB.`,
-    );
+  if (bytes.length > MAX_MESSAGE_BYTES) {
+    throw new MailProxyError('body_too_large', `The message is larger than ${MAX_MESSAGE_SIZE}.`);
   }
   refuseUnprintable('id', options.id);
   refuseUnprintable('batch code', options.batchCode);

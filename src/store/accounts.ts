@@ -1,6 +1,7 @@
 import { MailProxyError } from '../core/errors.js';
 import type { Account, SealedSecret } from '../core/types.js';
-import { accountRateScope } from './rate-charges.js';
+import { createPickMessages, repeat } from './bounded.js';
+import { accountRateScope, createRateLedger } from './rate-charges.js';
 import type { TenantScope } from './scope.js';
 import type { Sql } from './statements.js';
 import type { Writer } from './writer.js';
@@ -39,7 +40,7 @@ export interface AccountStore {
     change: (current: StoredAccount | undefined, id: string) => AccountChange,
   ): Promise<Account>;
   /**
-   * Removes an account. With `failWaiting` its unsent messages end in error in the same transaction.
+   * Removes an account. With `failWaiting` its unsent messages end in error before it, in short transactions.
    *
    * @returns False when there is none.
    * @throws MailProxyError `account_in_use` when unsent messages wait for it and `failWaiting` is false.
@@ -100,6 +101,8 @@ function connectionChanged(old: StoredAccount, next: AccountChange): boolean {
 
 /** Accounts over one connection. */
 export function createAccountStore(sql: Sql, writer: Writer): AccountStore {
+  const pick = createPickMessages(sql);
+  const ledger = createRateLedger(sql);
   const find = (tenantId: string, id: string): StoredAccount | undefined => {
     const row = sql('SELECT * FROM accounts WHERE tenant_id = ? AND id = ?').get(tenantId, id);
     return row === undefined ? undefined : accountFromRow(row);
@@ -165,15 +168,53 @@ export function createAccountStore(sql: Sql, writer: Writer): AccountStore {
     });
   };
 
-  const failUnsent = (accountPk: number, id: string, now: number): void => {
-    const reason = accountDeleted(id);
+  /** Ends some of an account's unsent messages in error; whether there are others. */
+  const failSome = ({ tenantId, pk: accountPk, id }: StoredAccount, now: number): boolean => {
+    const { pks, more } = pick(
+      `SELECT pk FROM messages WHERE tenant_id = ? AND state IN ('ready', 'waiting') AND account_pk = ?`,
+      tenantId,
+      accountPk,
+    );
+    for (const pk of pks) {
+      sql("UPDATE recipients SET state = 'error', at = ? WHERE message_pk = ? AND state = 'pending'").run(
+        now,
+        pk,
+      );
+      sql("UPDATE messages SET state = 'error', error_at = ?, error = ? WHERE pk = ?").run(
+        now,
+        accountDeleted(id),
+        pk,
+      );
+    }
+    return more;
+  };
+
+  /** One short transaction on the way to a deleted account. */
+  const deleteStep = (
+    tenantId: string,
+    id: string,
+    { failWaiting, now }: { failWaiting: boolean; now: number },
+  ): boolean | 'more' => {
+    const account = find(tenantId, id);
+    if (account === undefined) return false;
+    const unsent = sql(
+      `SELECT COALESCE(SUM(n), 0) AS n FROM message_counts
+         WHERE tenant_id = ? AND account_pk = ? AND state IN ('ready', 'waiting', 'sending')`,
+    ).get(tenantId, account.pk)?.n as number;
+    if (unsent > 0 && !failWaiting) {
+      throw new MailProxyError(
+        'account_in_use',
+        `${unsent} unsent message(s) wait for the account "${id}": let them be sent, or delete it with force and they end in error.`,
+      );
+    }
+    if (failSome(account, now) || ledger.forget(accountRateScope(account.pk))) return 'more';
+    sql('DELETE FROM accounts WHERE tenant_id = ? AND id = ?').run(tenantId, id);
+    // The one that is left is the default again, and stays it when another is added.
     sql(
-      `UPDATE recipients SET state = 'error', at = ? WHERE state = 'pending' AND message_pk IN
-         (SELECT pk FROM messages WHERE account_pk = ? AND state IN ('ready', 'waiting'))`,
-    ).run(now, accountPk);
-    sql(
-      "UPDATE messages SET state = 'error', error_at = ?, error = ? WHERE account_pk = ? AND state IN ('ready', 'waiting')",
-    ).run(now, reason, accountPk);
+      `UPDATE accounts SET is_default = 1 WHERE tenant_id = @tenant
+         AND (SELECT COUNT(*) FROM accounts WHERE tenant_id = @tenant) = 1`,
+    ).run({ tenant: tenantId });
+    return true;
   };
 
   return {
@@ -215,29 +256,6 @@ export function createAccountStore(sql: Sql, writer: Writer): AccountStore {
         write(tenantId, accountId, now, old, change(old, accountId));
         return withoutPassword(find(tenantId, accountId) as StoredAccount);
       }),
-    delete: (scope, id, { failWaiting, now }) =>
-      writer.run(() => {
-        const account = find(scope.tenantId, id);
-        if (account === undefined) return false;
-        const unsent = sql(
-          `SELECT COALESCE(SUM(n), 0) AS n FROM message_counts
-             WHERE tenant_id = ? AND account_pk = ? AND state IN ('ready', 'waiting', 'sending')`,
-        ).get(scope.tenantId, account.pk)?.n as number;
-        if (unsent > 0 && !failWaiting) {
-          throw new MailProxyError(
-            'account_in_use',
-            `${unsent} unsent message(s) wait for the account "${id}": let them be sent, or delete it with force and they end in error.`,
-          );
-        }
-        failUnsent(account.pk, id, now);
-        sql('DELETE FROM rate_charges WHERE scope = ?').run(accountRateScope(account.pk));
-        sql('DELETE FROM accounts WHERE tenant_id = ? AND id = ?').run(scope.tenantId, id);
-        // The one that is left is the default again, and stays it when another is added.
-        sql(
-          `UPDATE accounts SET is_default = 1 WHERE tenant_id = @tenant
-             AND (SELECT COUNT(*) FROM accounts WHERE tenant_id = @tenant) = 1`,
-        ).run({ tenant: scope.tenantId });
-        return true;
-      }),
+    delete: (scope, id, options) => repeat(() => writer.run(() => deleteStep(scope.tenantId, id, options))),
   };
 }

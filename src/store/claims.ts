@@ -1,4 +1,4 @@
-import type { ContentKind, Priority } from '../core/types.js';
+import type { ContentKind, Priority, RandomSource } from '../core/types.js';
 import type { Claim, ClaimResult, Lane, Recovered, Settlement } from './claim-types.js';
 import { createTransitions } from './message-transitions.js';
 import { createPromote } from './promote.js';
@@ -33,7 +33,7 @@ export interface ClaimStore {
   /** Extends the leases of claims that are still worked on; no other claim is kept alive. */
   renewLeases(claims: ReadonlyArray<Pick<Claim, 'pk' | 'claim'>>, until: number): Promise<void>;
   /** Frees claims that nobody works on any more: all of them at the start of a daemon, else those whose lease is over. */
-  recover(now: number, which: 'all' | 'expired'): Promise<Recovered>;
+  recover(now: number, which: 'all' | 'expired', random: RandomSource): Promise<Recovered>;
 }
 
 /** The queue's exit over one connection. */
@@ -84,7 +84,7 @@ export function createClaimStore(sql: Sql, writer: Writer): ClaimStore {
 
     const gate = rateGate(ledger, lane, account, now);
     if (gate.allowed === 0 && account.limit_behavior === 'reject') {
-      return { pks: [], rejected: rejectReady(lane.accountPk, limit, now) };
+      return { pks: [], rejected: rejectReady(lane.accountPk, limit, now, gate.limitedBy) };
     }
     const candidates = sql(
       `SELECT pk, claim FROM messages WHERE account_pk = ? AND state = 'ready' AND expires_at > ?
@@ -104,7 +104,12 @@ export function createClaimStore(sql: Sql, writer: Writer): ClaimStore {
     return { pks, rejected: 0, ...(gate.allowed === 0 ? { limitedUntil: gate.nextAt } : {}) };
   };
 
-  const rejectReady = (accountPk: number, limit: number, now: number): number => {
+  const rejectReady = (
+    accountPk: number,
+    limit: number,
+    now: number,
+    limitedBy: 'account' | 'tenant',
+  ): number => {
     const rows = sql(
       "SELECT pk FROM messages WHERE account_pk = ? AND state = 'ready' ORDER BY priority, due_at, pk LIMIT ?",
     ).all(accountPk, limit);
@@ -112,7 +117,7 @@ export function createClaimStore(sql: Sql, writer: Writer): ClaimStore {
       finish(
         row.pk as number,
         now,
-        'The rate limit of the account was reached and it rejects what is over it.',
+        `The rate limit of the ${limitedBy} was reached, and the account rejects what is over it.`,
       );
     return rows.length;
   };
@@ -157,6 +162,6 @@ export function createClaimStore(sql: Sql, writer: Writer): ClaimStore {
           );
         }
       }),
-    recover: (now, which) => writer.run(() => recover(now, which)),
+    recover: (now, which, random) => writer.run(() => recover(now, which, random)),
   };
 }

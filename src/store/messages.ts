@@ -16,16 +16,25 @@ export interface MessagePage {
   limit: number;
 }
 
+/** The messages of one page, which may be fewer than asked for, and whether others follow. */
+export interface MessageSlice {
+  messages: Message[];
+  more: boolean;
+}
+
+/** A page ends after the message with which it has so many recipients: nobody waits for a million rows. */
+const MOST_RECIPIENTS = 5000;
+
 /** How many messages are in each state. */
 export type MessageCounts = Partial<Record<MessageState, number>>;
 
 /** Reads of messages. */
 export interface MessageStore {
-  list(scope: TenantScope, filter: MessageFilter, page: MessagePage): Promise<Message[]>;
+  list(scope: TenantScope, filter: MessageFilter, page: MessagePage): Promise<MessageSlice>;
   get(scope: TenantScope, id: string): Promise<Message | undefined>;
   counts(scope: TenantScope): Promise<MessageCounts>;
   /** For the operator. */
-  listOfAllTenants(filter: MessageFilter, page: MessagePage): Promise<Message[]>;
+  listOfAllTenants(filter: MessageFilter, page: MessagePage): Promise<MessageSlice>;
   /** For the operator. */
   countsOfAllTenants(): Promise<MessageCounts>;
 }
@@ -102,7 +111,19 @@ export function createMessageStore(sql: Sql): MessageStore {
     return messages;
   };
 
-  const list = (tenantId: string | undefined, filter: MessageFilter, page: MessagePage): Message[] => {
+  /** The first rows that have about 5,000 recipients together; one message at least. */
+  const bounded = (rows: Array<Record<string, unknown>>): Array<Record<string, unknown>> => {
+    let recipients = 0;
+    const end = rows.findIndex((row) => {
+      if (recipients >= MOST_RECIPIENTS) return true;
+      const counted = sql('SELECT COUNT(*) AS n FROM recipients WHERE message_pk = ?').get(row.pk);
+      recipients += counted?.n as number;
+      return false;
+    });
+    return end === -1 ? rows : rows.slice(0, end);
+  };
+
+  const list = (tenantId: string | undefined, filter: MessageFilter, page: MessagePage): MessageSlice => {
     const conditions: string[] = [];
     const values: unknown[] = [];
     const where = (condition: string, value: unknown): void => {
@@ -116,9 +137,13 @@ export function createMessageStore(sql: Sql): MessageStore {
     if (filter.batchCode !== undefined) where('batch_code = ?', filter.batchCode);
     if (page.before !== undefined) where('pk < ?', page.before);
     const clause = conditions.length === 0 ? '' : `WHERE ${conditions.join(' AND ')}`;
-    return withRecipients(
-      sql(`SELECT * FROM messages ${clause} ORDER BY pk DESC LIMIT ?`).all(...values, page.limit),
+    // One row more than asked for: only so is it known whether others follow.
+    const found = sql(`SELECT * FROM messages ${clause} ORDER BY pk DESC LIMIT ?`).all(
+      ...values,
+      page.limit + 1,
     );
+    const rows = bounded(found.slice(0, page.limit));
+    return { messages: withRecipients(rows), more: rows.length < found.length };
   };
 
   const toCounts = (rows: Array<Record<string, unknown>>): MessageCounts =>

@@ -4,7 +4,7 @@ import { initial } from './migrations/0001-initial.js';
 import { requireCurrentSchema, SCHEMA_VERSION, schemaVersion } from './schema-version.js';
 
 /** Append-only: the schema version of a database is how many of these it has been through. */
-const MIGRATIONS: readonly string[] = [initial];
+export const MIGRATIONS: readonly string[] = [initial];
 
 /**
  * Brings a database to the present schema, each step in a transaction of its own. An existing database is copied

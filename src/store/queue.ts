@@ -1,4 +1,5 @@
 import { MailProxyError } from '../core/errors.js';
+import type { RejectionCode } from '../core/rejection-codes.js';
 import type { MessageState, NewMessage } from '../core/types.js';
 import type { TenantScope } from './scope.js';
 import type { Sql } from './statements.js';
@@ -8,7 +9,7 @@ import type { Writer } from './writer.js';
 export interface Rejection {
   id: string;
   reason: string;
-  code: 'unknown_account' | 'no_account' | 'already_sent' | 'in_progress';
+  code: Extract<RejectionCode, 'unknown_account' | 'no_account' | 'already_sent' | 'in_progress'>;
 }
 
 /** What became of one message. */
@@ -19,10 +20,11 @@ export type EnqueueResult =
 /** The way in. */
 export interface QueueStore {
   /**
-   * Stores messages of one tenant, durably before the promise resolves. The same id again replaces an unsent
-   * message; one bad message never stops the others.
+   * Stores messages of one tenant, durably before the promise resolves, in as many transactions as it takes to keep each
+   * short; a message is whole in one of them. The same id again replaces an unsent message; one bad message never stops
+   * the others.
    *
-   * @throws MailProxyError `tenant_not_found`; `store_unavailable`, and then nothing was stored.
+   * @throws MailProxyError `tenant_not_found`; `store_unavailable`, and then the last of them were not stored.
    */
   enqueue(scope: TenantScope, messages: readonly NewMessage[], now: number): Promise<EnqueueResult[]>;
   /** Why a message has no account to go out through, or undefined when it has one. */
@@ -35,6 +37,26 @@ export interface QueueStore {
 interface Target {
   pk: number;
   id: string;
+}
+
+/** Most recipients that one transaction writes, a message counted as a few more. */
+const MOST_ROWS = 2000;
+const ROWS_OF_A_MESSAGE = 4;
+
+/** Cuts a batch, in its order, into what one short transaction stores. */
+function shortParts(messages: readonly NewMessage[]): NewMessage[][] {
+  const parts: NewMessage[][] = [];
+  let rows = MOST_ROWS;
+  for (const message of messages) {
+    const more = message.envelope.to.length + ROWS_OF_A_MESSAGE;
+    if (rows + more > MOST_ROWS) {
+      parts.push([]);
+      rows = 0;
+    }
+    rows += more;
+    parts.at(-1)?.push(message);
+  }
+  return parts;
 }
 
 /** The queue's entrance over one connection. */
@@ -139,14 +161,21 @@ export function createQueueStore(sql: Sql, writer: Writer): QueueStore {
     return { queued: true, pk: insert(tenantId, message, account, now), replaced: removed === 'removed' };
   };
 
+  const enqueuePart = (tenantId: string, messages: readonly NewMessage[], now: number): EnqueueResult[] => {
+    if (sql('SELECT 1 FROM tenants WHERE id = ?').get(tenantId) === undefined) {
+      throw new MailProxyError('tenant_not_found', `There is no tenant "${tenantId}".`);
+    }
+    return messages.map((message) => enqueueOne(tenantId, message, now));
+  };
+
   return {
-    enqueue: (scope, messages, now) =>
-      writer.run(() => {
-        if (sql('SELECT 1 FROM tenants WHERE id = ?').get(scope.tenantId) === undefined) {
-          throw new MailProxyError('tenant_not_found', `There is no tenant "${scope.tenantId}".`);
-        }
-        return messages.map((message) => enqueueOne(scope.tenantId, message, now));
-      }),
+    async enqueue(scope, messages, now) {
+      const results: EnqueueResult[] = [];
+      // One after the other: all at once they would be one long transaction again.
+      for (const part of shortParts(messages))
+        results.push(...(await writer.run(() => enqueuePart(scope.tenantId, part, now))));
+      return results;
+    },
     async accountProblem({ tenantId }, message) {
       return findAccount(tenantId, message.accountId) === undefined
         ? whyNoAccount(tenantId, message)

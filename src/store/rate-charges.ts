@@ -9,6 +9,8 @@ export interface RateLedger {
   giveBack(scopes: readonly string[], claimedAt: number, messagePk: number, claim: number): void;
   /** Forgets a bounded number of charges that no window reaches any more. */
   prune(scope: string, now: number): void;
+  /** Forgets a bounded number of a scope's charges, whatever their age. False once none is left. */
+  forget(scope: string): boolean;
 }
 
 /** Scope of an account's charges: by its internal key, never its id alone. */
@@ -50,5 +52,9 @@ export function createRateLedger(sql: Sql): RateLedger {
         'DELETE FROM rate_charges WHERE (scope, at, message_pk, claim) IN (SELECT scope, at, message_pk, claim FROM rate_charges WHERE scope = ? AND at <= ? LIMIT 100)',
       ).run(scope, now - LONGEST_WINDOW_MS);
     },
+    forget: (scope) =>
+      sql(
+        'DELETE FROM rate_charges WHERE (scope, at, message_pk, claim) IN (SELECT scope, at, message_pk, claim FROM rate_charges WHERE scope = ? LIMIT 2000)',
+      ).run(scope).changes > 0,
   };
 }

@@ -8,10 +8,17 @@ export function rateGate(
   lane: Lane,
   account: Record<string, unknown>,
   now: number,
-): { allowed: number; nextAt: number; charge: (pk: number, claim: number) => void } {
+): {
+  allowed: number;
+  nextAt: number;
+  /** Whose limit leaves no room; the account's own when both do. */
+  limitedBy: 'account' | 'tenant';
+  charge: (pk: number, claim: number) => void;
+} {
   const limit = (name: string): number | null => account[name] as number | null;
   const scopes = [
     {
+      of: 'account' as const,
       scope: accountRateScope(lane.accountPk),
       windows: rateWindows({
         minute: limit('limit_minute'),
@@ -20,21 +27,25 @@ export function rateGate(
       }),
     },
     {
+      of: 'tenant' as const,
       scope: tenantRateScope(lane.tenantId),
       windows: rateWindows({ hour: limit('limit_hourly'), day: limit('limit_daily') }),
     },
   ].filter(({ windows }) => windows.length > 0);
   let allowed = Number.MAX_SAFE_INTEGER;
   let nextAt = now;
-  for (const { scope, windows } of scopes) {
+  let limitedBy: 'account' | 'tenant' | undefined;
+  for (const { of, scope, windows } of scopes) {
     ledger.prune(scope, now);
     const room = ledger.allowance(scope, windows, now);
+    if (room.allowed === 0) limitedBy ??= of;
     allowed = Math.min(allowed, room.allowed);
     nextAt = Math.max(nextAt, room.nextAt ?? now);
   }
   return {
     allowed,
     nextAt,
+    limitedBy: limitedBy ?? 'account',
     charge: (pk, claim) => {
       for (const { scope } of scopes) ledger.charge(scope, now, pk, claim);
     },

@@ -1,6 +1,7 @@
 import { MailProxyError } from '../core/errors.js';
 import type { SealedSecret, Tenant } from '../core/types.js';
-import { tenantRateScope } from './rate-charges.js';
+import { createPickMessages, repeat } from './bounded.js';
+import { accountRateScope, createRateLedger, tenantRateScope } from './rate-charges.js';
 import type { TenantScope } from './scope.js';
 import type { Sql } from './statements.js';
 import type { Writer } from './writer.js';
@@ -32,7 +33,10 @@ export interface TenantStore {
     now: number,
     change: (current: StoredTenant | undefined) => TenantChange,
   ): Promise<Tenant>;
-  /** Removes a tenant and everything that belongs to it. False when there is none. */
+  /**
+   * Removes a tenant and everything that belongs to it, in short transactions: the first takes its right to send and to
+   * call, so that what is interrupted leaves an inactive tenant. False when there is none.
+   */
   delete(scope: TenantScope): Promise<boolean>;
 }
 
@@ -70,6 +74,8 @@ export function withoutSecrets(stored: StoredTenant): Tenant {
 
 /** Tenants over one connection. */
 export function createTenantStore(sql: Sql, writer: Writer): TenantStore {
+  const pick = createPickMessages(sql);
+  const ledger = createRateLedger(sql);
   const find = (tenantId: string): StoredTenant | undefined => {
     const row = sql('SELECT * FROM tenants WHERE id = ?').get(tenantId);
     return row === undefined ? undefined : tenantFromRow(row);
@@ -123,6 +129,17 @@ export function createTenantStore(sql: Sql, writer: Writer): TenantStore {
       ).run(tenantId, token.hash, now, token.expiresAt);
     }
   };
+  /** One short transaction on the way to a deleted tenant; the last one takes what is few and decides. */
+  const deleteStep = (tenantId: string): boolean | 'more' => {
+    const { pks } = pick('SELECT pk FROM messages WHERE tenant_id = ? ORDER BY pk', tenantId);
+    for (const pk of pks) sql('DELETE FROM messages WHERE pk = ?').run(pk);
+    if (pks.length > 0) return 'more';
+    const accounts = sql('SELECT pk FROM accounts WHERE tenant_id = ?').all(tenantId);
+    const scopes = [tenantRateScope(tenantId), ...accounts.map(({ pk }) => accountRateScope(pk as number))];
+    if (scopes.some((scope) => ledger.forget(scope))) return 'more';
+    return sql('DELETE FROM tenants WHERE id = ?').run(tenantId).changes > 0;
+  };
+
   return {
     async get(scope) {
       return find(scope.tenantId);
@@ -137,16 +154,12 @@ export function createTenantStore(sql: Sql, writer: Writer): TenantStore {
         write(scope.tenantId, now, change(find(scope.tenantId)));
         return withoutSecrets(find(scope.tenantId) as StoredTenant);
       }),
-    delete: (scope) =>
-      writer.run(() => {
-        const { tenantId } = scope;
-        sql(
-          `DELETE FROM rate_charges WHERE scope = ?
-             OR scope IN (SELECT 'a:' || pk FROM accounts WHERE tenant_id = ?)`,
-        ).run(tenantRateScope(tenantId), tenantId);
-        const existed = sql('DELETE FROM tenants WHERE id = ?').run(tenantId).changes > 0;
-        sql('DELETE FROM message_counts WHERE tenant_id = ?').run(tenantId);
-        return existed;
-      }),
+    async delete({ tenantId }) {
+      const suspended = await writer.run(() =>
+        sql('UPDATE tenants SET active = 0 WHERE id = ?').run(tenantId),
+      );
+      if (suspended.changes === 0) return false;
+      return await repeat(() => writer.run(() => deleteStep(tenantId)));
+    },
   };
 }

@@ -8,6 +8,8 @@ interface Job {
 }
 
 const MAX_JOBS_PER_COMMIT = 256;
+/** A transaction that took this long takes no more jobs: the event loop has others to serve. */
+const LONGEST_COMMIT_MS = 15;
 const BUSY_RETRY_MS = 4;
 const BUSY_GIVE_UP_MS = 5000;
 
@@ -60,10 +62,16 @@ export class Writer {
       return;
     }
     this.#busySince = undefined;
-    const jobs = this.#queue.splice(0, MAX_JOBS_PER_COMMIT);
+    const jobs: Job[] = [];
     const done: Array<() => void> = [];
+    const enoughAt = performance.now() + LONGEST_COMMIT_MS;
     try {
-      for (const job of jobs) done.push(this.#runInSavepoint(job));
+      do {
+        const job = this.#queue.shift();
+        if (job === undefined) break;
+        jobs.push(job);
+        done.push(this.#runInSavepoint(job));
+      } while (jobs.length < MAX_JOBS_PER_COMMIT && performance.now() < enoughAt);
       this.#db.exec('COMMIT');
     } catch (error) {
       if (this.#db.inTransaction) this.#db.exec('ROLLBACK');

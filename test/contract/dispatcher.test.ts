@@ -369,6 +369,18 @@ describe('connections', () => {
     await it.until('acme', 'm2', isSent);
   });
 
+  test('do not outlive a deleted account, it is ours no more', async () => {
+    const server = await serveRaw(dialogue());
+    await it.account('acme', at(server));
+    await it.enqueue('acme', 'm1');
+    await it.dispatcher.start();
+    await it.until('acme', 'm1', isSent);
+    expect(server.lines).not.toContain('QUIT');
+    await it.store.accounts.delete(tenantScope('acme'), 'smtp1', { failWaiting: true, now: it.clock.now });
+    it.dispatcher.wake();
+    while (!server.lines.includes('QUIT')) await new Promise((resolve) => setImmediate(resolve));
+  });
+
   test('do not outlive a changed address', async () => {
     const [old, next] = [await serve(), await serve()];
     await it.account('acme', at(old));
@@ -463,7 +475,7 @@ describe('a connection that is lost while the body is handed over', () => {
   test('close to its expiry is not sent again and again until then', async () => {
     const server = await cutting();
     await it.account('acme', at(server));
-    await it.enqueue('acme', 'm1', { expiresAt: it.clock.now + 30_000 });
+    await it.enqueue('acme', 'm1', { expiresAt: it.clock.now + 29_000 });
     await it.dispatcher.start();
     expect((await it.until('acme', 'm1', isError)).error).toMatch(/No time was left/);
     expect(server.lines.filter((line) => line.startsWith('Message-ID'))).toHaveLength(1);

@@ -1,3 +1,4 @@
+import { monitorEventLoopDelay } from 'node:perf_hooks';
 import Database from 'better-sqlite3';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { enqueueMessages, type MessageBatch } from '../../src/services/enqueue-messages.js';
@@ -82,6 +83,20 @@ describe('a batch', () => {
   });
 });
 
+test('a very large batch leaves the event loop to others: a timer keeps firing, when it is refused too', async () => {
+  const to = Array.from({ length: 1000 }, (_, n) => `r${n}@example.org`);
+  const many = Array.from({ length: 60 }, (_, n) => message(`m${n}`, { to }));
+  for (const changes of [{}, { subject: 'a\nb' }]) {
+    const delay = monitorEventLoopDelay({ resolution: 5 });
+    delay.enable();
+    const { queued } = await enqueue(many.map((it) => ({ ...it, ...changes })));
+    delay.disable();
+    expect(queued).toBe(changes.subject === undefined ? 60 : 0);
+    expect(delay.count).toBeGreaterThan(5);
+    expect(delay.max / 1e6).toBeLessThan(500);
+  }
+});
+
 describe('the tenant of a message', () => {
   test("pitfall 1: a tenant's token may name no other, and then nothing of the batch is stored", async () => {
     const failing = enqueue([message('mine'), message('theirs', { tenant_id: 'globex' })]);
@@ -91,6 +106,12 @@ describe('the tenant of a message', () => {
     expect(
       (await enqueue([message('y', { tenant_id: 'acme' }), message('z', { tenant_id: null })])).queued,
     ).toBe(2);
+  });
+
+  test('an admin who names one for the batch and another in a message is refused that message', async () => {
+    const result = await enqueue([message('a'), message('b', { tenant_id: 'globex' })], { anyTenant: true });
+    expect(result).toMatchObject({ queued: 1, rejected: [{ id: 'b', code: 'tenant_mismatch' }] });
+    expect(await get('b', 'globex')).toBeUndefined();
   });
 
   test('an admin may name any, message by message', async () => {

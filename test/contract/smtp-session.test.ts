@@ -1,3 +1,5 @@
+import { once } from 'node:events';
+import { connect } from 'node:net';
 import { afterEach, describe, expect, test } from 'vitest';
 import type { SendOutcome } from '../../src/core/smtp-outcome.js';
 import { SmtpFailure } from '../../src/core/smtp-outcome.js';
@@ -54,6 +56,13 @@ function marker() {
     { calls: 0 },
   );
   return mark;
+}
+
+/** Resolves once the server has greeted another client: what was said before on other connections has arrived by then. */
+async function greeted({ port }: { port: number }): Promise<void> {
+  const socket = connect(port, '127.0.0.1');
+  await once(socket, 'data');
+  socket.destroy();
 }
 
 const noMark = () => Promise.reject(new Error('The mark was asked for.'));
@@ -368,7 +377,7 @@ describe('the mark before the body', () => {
     const session = await open(server.endpoint());
     let linesAtMark: string[] = [];
     await session.send(envelope, message, async () => {
-      await new Promise((resolve) => setTimeout(resolve, 30));
+      await greeted(server);
       linesAtMark = [...server.lines];
     });
     expect(linesAtMark.at(-1)).toBe('DATA');
@@ -479,9 +488,17 @@ describe('the answer to the body', () => {
   );
 
   test('a yes that comes before the message is not taken for its answer', async () => {
-    const server = await serveRaw(dialogue({ DATA: '354 go on\r\n250 taken' }));
+    let sayTaken = () => {};
+    const DATA: RawReply = (client) => {
+      sayTaken = () => client.write('250 taken\r\n');
+      client.write('354 go on\r\n');
+    };
+    const server = await serveRaw(dialogue({ DATA }));
     const session = await open(server.endpoint());
-    const slowMark = () => new Promise<void>((resolve) => setTimeout(resolve, 50));
+    const slowMark = async () => {
+      sayTaken();
+      await greeted(server);
+    };
     const { failure } = await session.send(envelope, message, slowMark);
     expect(failure).toMatchObject({ step: 'data', bodyStarted: false });
     expect(session.isUsable).toBe(false);

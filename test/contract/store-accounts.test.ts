@@ -10,6 +10,7 @@ import {
   type TempStore,
   tenantChange,
 } from '../support/temp-store.js';
+import { watch } from '../support/watch.js';
 
 const closing = useCleanup();
 const acme = tenantScope('acme');
@@ -159,6 +160,16 @@ describe('deleting an account', () => {
       });
     }
     expect(await remove(true)).toBe(false);
+  });
+
+  test('by force goes on in short transactions, however many messages wait', async () => {
+    await put('a');
+    const many = Array.from({ length: 1200 }, (_, n) => newMessage(`m${n}`));
+    await temp.store.queue.enqueue(acme, many, NOON);
+    const failed = temp.raw.prepare("SELECT COUNT(*) FROM messages WHERE state = 'error'").pluck();
+    const steps = await watch(remove(true), () => failed.get());
+    expect([...steps]).toEqual([0, 500, 1000, 1200]);
+    expect(await accounts.get(acme, 'a')).toBeUndefined();
   });
 
   test('while a message is being sent lets that end, and never leaves it waiting for nobody', async () => {

@@ -18,6 +18,7 @@ import {
 const closing = useCleanup();
 const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
+const middle = () => 0.5;
 const acme = tenantScope('acme');
 let temp: TempStore;
 beforeEach(async () => {
@@ -91,11 +92,11 @@ describe('claiming', () => {
     ]);
   });
 
-  test('leaves out what was deleted in the same commit', async () => {
+  test('takes nothing of a tenant from the moment its deletion begins', async () => {
     const { lane } = await addLane(temp.store, 'acme');
     await enqueue(['m']);
-    const claiming = claimDue(lane);
     const deleting = temp.store.tenants.delete(acme);
+    const claiming = claimDue(lane);
     expect(idsOf(await claiming)).toEqual([]);
     expect(await deleting).toBe(true);
   });
@@ -106,7 +107,7 @@ describe('fencing', () => {
     const { lane } = await addLane(temp.store, 'acme');
     await enqueue(['m']);
     const old = only(await claimDue(lane));
-    await temp.store.claims.recover(NOON + 1000, 'expired');
+    await temp.store.claims.recover(NOON + 1000, 'expired', middle);
     const present = only(await claimDue(lane, 9, NOON + 1000));
     expect(present.claim).toBeGreaterThan(old.claim);
     expect(await settle(old, { kind: 'error', error: 'late' })).toBe(false);
@@ -133,7 +134,7 @@ describe('fencing', () => {
     await enqueue(['kept'], ['lost']);
     const [kept] = (await claimDue(lane)).claims;
     await temp.store.claims.renewLeases(kept === undefined ? [] : [kept], NOON + HOUR);
-    expect(await temp.store.claims.recover(NOON + 1000, 'expired')).toEqual({
+    expect(await temp.store.claims.recover(NOON + 1000, 'expired', middle)).toEqual({
       freed: 1,
       retried: 0,
       held: 0,
@@ -241,7 +242,7 @@ describe('the end of a claim', () => {
     await enqueue(['new', { expiresAt: NOON + HOUR }], ['tried', { expiresAt: NOON + HOUR }], ['lives']);
     const claim = (await claimDue(lane)).claims.find(({ id }) => id === 'tried') as Claim;
     await settle(claim, { kind: 'retry', dueAt: NOON + 2 * HOUR, error: '451 busy' });
-    await temp.store.claims.recover(NOON, 'all');
+    await temp.store.claims.recover(NOON, 'all', middle);
     expect(await temp.store.claims.nextDueAt()).toBe(NOON + HOUR);
     expect(await temp.store.claims.promoteDue(NOON + HOUR, 99)).toEqual({ promoted: 0, expired: 2 });
     expect(await get('new')).toMatchObject({ status: 'error', recipients: [{ state: 'error' }] });
@@ -264,7 +265,7 @@ describe('recovery', () => {
 
   test('of a crash: what was not offered is free at once, in its old place, and not charged', async () => {
     const lane = await crash('retry');
-    expect(await temp.store.claims.recover(NOON, 'all')).toEqual({ freed: 1, retried: 1, held: 0 });
+    expect(await temp.store.claims.recover(NOON, 'all', middle)).toEqual({ freed: 1, retried: 1, held: 0 });
     expect(await get('unsent')).toMatchObject({ status: 'pending', retryCount: 0, error: null });
     expect(temp.raw.prepare('SELECT COUNT(*) FROM rate_charges').pluck().get()).toBe(1);
     expect(idsOf(await claimDue(lane, 1))).toEqual(['unsent']);
@@ -272,14 +273,57 @@ describe('recovery', () => {
 
   test('of a crash under retry: what was being handed over is sent again', async () => {
     await crash('retry');
-    await temp.store.claims.recover(NOON, 'all');
+    await temp.store.claims.recover(NOON, 'all', middle);
     expect(await get('marked')).toMatchObject({ status: 'pending', retryCount: 1 });
+  });
+
+  test('of one crash after the other: each copy that may go out waits longer than the one before', async () => {
+    const lane = await crash('retry');
+    await temp.store.claims.recover(NOON, 'all', middle);
+    const marked = (await claimDue(lane)).claims.find(({ id }) => id === 'marked') as Claim;
+    await temp.store.claims.markHandedOver(marked.pk, marked.claim);
+    await temp.store.claims.recover(NOON, 'all', middle);
+    expect(await get('marked')).toMatchObject({
+      status: 'deferred',
+      retryCount: 2,
+      nextAttemptAt: NOON + 5 * MINUTE,
+    });
+  });
+
+  test('of what is claimed again and again and never offered waits a while: it may be what ends the process', async () => {
+    const { lane } = await addLane(temp.store, 'acme');
+    await enqueue(['poison']);
+    for (let crashes = 1; crashes <= 20; crashes++) {
+      expect(idsOf(await claimDue(lane))).toEqual(['poison']);
+      await temp.store.claims.recover(NOON, 'all', middle);
+    }
+    await claimDue(lane);
+    await temp.store.claims.recover(NOON, 'all', middle);
+    expect(await get('poison')).toMatchObject({
+      status: 'deferred',
+      retryCount: 0,
+      nextAttemptAt: NOON + 5000,
+    });
+  });
+
+  test('of a crash under retry with no time left ends in error', async () => {
+    const { lane } = await addLane(temp.store, 'acme');
+    await enqueue(['m', { expiresAt: NOON + HOUR }]);
+    for (const now of [NOON, NOON + HOUR - 10_000]) {
+      const claim = only(await claimDue(lane, 9, now));
+      await temp.store.claims.markHandedOver(claim.pk, claim.claim);
+      await temp.store.claims.recover(now, 'all', middle);
+    }
+    expect(await get('m')).toMatchObject({
+      status: 'error',
+      error: expect.stringContaining('No time was left'),
+    });
   });
 
   test('of a crash under hold: what was being handed over is held, and stays so', async () => {
     const lane = await crash('hold');
-    expect(await temp.store.claims.recover(NOON, 'all')).toEqual({ freed: 1, retried: 0, held: 1 });
-    await temp.store.claims.recover(NOON + HOUR, 'all');
+    expect(await temp.store.claims.recover(NOON, 'all', middle)).toEqual({ freed: 1, retried: 0, held: 1 });
+    await temp.store.claims.recover(NOON + HOUR, 'all', middle);
     await temp.store.claims.promoteDue(NOON + 99 * HOUR, 99);
     expect((await get('marked'))?.status).toBe('uncertain');
     expect(idsOf(await claimDue(lane))).not.toContain('marked');
@@ -287,8 +331,12 @@ describe('recovery', () => {
 
   test('while others work frees only what has no lease any more', async () => {
     await crash('retry');
-    expect(await temp.store.claims.recover(NOON + 999, 'expired')).toEqual({ freed: 0, retried: 0, held: 0 });
-    expect(await temp.store.claims.recover(NOON + 1000, 'expired')).toEqual({
+    expect(await temp.store.claims.recover(NOON + 999, 'expired', middle)).toEqual({
+      freed: 0,
+      retried: 0,
+      held: 0,
+    });
+    expect(await temp.store.claims.recover(NOON + 1000, 'expired', middle)).toEqual({
       freed: 1,
       retried: 1,
       held: 0,
@@ -356,6 +404,14 @@ describe('rate limits', () => {
     expect(await get('m0')).toMatchObject({ status: 'sending' });
   });
 
+  test('that reject name whose limit it was', async () => {
+    const { lane } = await addLane(temp.store, 'acme', { limitBehavior: 'reject' }, { limitHourly: 1 });
+    await many(2);
+    await claimDue(lane);
+    await claimDue(lane);
+    expect((await get('m1'))?.error).toContain('limit of the tenant was reached');
+  });
+
   test('forget what no window reaches any more', async () => {
     const { lane } = await addLane(temp.store, 'acme', { limitDay: 5 });
     await many(4);
@@ -385,7 +441,7 @@ test('the kept counters equal a real count after anything that can happen', asyn
       await temp.store.queue.enqueue(scope, [message], now);
     } else if (kind <= 4) claims.push(...(await claimDue(lane, 2, now)).claims);
     else if (kind === 5) await temp.store.claims.promoteDue(now, 3);
-    else if (kind === 6) await temp.store.claims.recover(now, 'expired');
+    else if (kind === 6) await temp.store.claims.recover(now, 'expired', middle);
     else if (kind === 7) {
       await temp.store.accounts.delete(scope, 'smtp1', { failWaiting: true, now });
       const made = await temp.store.accounts.put(scope, 'smtp1', now, () => accountChange());
@@ -404,6 +460,8 @@ test('the kept counters equal a real count after anything that can happen', asyn
     fc.asyncProperty(fc.array(step, { minLength: 10, maxLength: 30 }), async (steps) => {
       for (const [kind, which] of steps) await act(kind, which);
       expect(keptCounters(temp.raw)).toEqual(countedBySqlite(temp.raw));
+      // A counter of nothing is no row: a daemon that looks for work does not read those of long ago.
+      expect(temp.raw.prepare('SELECT COUNT(*) FROM message_counts WHERE n < 1').pluck().get()).toBe(0);
     }),
     { numRuns: 20 },
   );

@@ -13,7 +13,8 @@ import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { openDatabase } from '../../src/store/database.js';
-import { migrate } from '../../src/store/migrate.js';
+import { MIGRATIONS, migrate } from '../../src/store/migrate.js';
+import { SCHEMA_VERSION } from '../../src/store/schema-version.js';
 import { openStore, openStoreAndMigrate } from '../../src/store/store.js';
 import { useCleanup } from '../support/cleanup.js';
 
@@ -107,6 +108,10 @@ describe('a database that is opened', () => {
     raw.close();
     await expect(openStore(path)).rejects.toThrow(/restart/);
   });
+});
+
+test('the schema version is how many migrations there are', () => {
+  expect(SCHEMA_VERSION).toBe(MIGRATIONS.length);
 });
 
 test('migrating what is migrated changes nothing and copies nothing', async () => {

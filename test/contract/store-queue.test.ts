@@ -1,4 +1,5 @@
 import { beforeEach, describe, expect, test } from 'vitest';
+import { listMessages } from '../../src/services/list-messages.js';
 import type { Settlement } from '../../src/store/claim-types.js';
 import { type TenantScope, tenantScope } from '../../src/store/scope.js';
 import { useCleanup } from '../support/cleanup.js';
@@ -10,6 +11,7 @@ import {
   openTempStore,
   type TempStore,
 } from '../support/temp-store.js';
+import { watch } from '../support/watch.js';
 
 const closing = useCleanup();
 let temp: TempStore;
@@ -186,7 +188,7 @@ describe('lists', () => {
     const ids = async (filter: Parameters<typeof temp.store.messages.list>[1], before?: number, limit = 9) =>
       (
         await temp.store.messages.list(scope, filter, { limit, ...(before === undefined ? {} : { before }) })
-      ).map(({ id }) => id);
+      ).messages.map(({ id }) => id);
     expect(await ids({})).toEqual(['m4', 'm3', 'm2', 'm1']);
     expect(await ids({}, undefined, 2)).toEqual(['m4', 'm3']);
     expect(await ids({}, (await get('m3'))?.pk)).toEqual(['m2', 'm1']);
@@ -200,4 +202,48 @@ describe('lists', () => {
     expect(await ids({ status: 'sent' })).toHaveLength(4);
     expect(await ids({ status: 'sent', activeOnly: true })).toEqual([]);
   });
+
+  test('end a page early after many recipients, and say that others follow', async () => {
+    const to = Array.from({ length: 1000 }, (_, n) => `r${n}@example.org`);
+    const envelope = { from: '', to };
+    await enqueue(...Array.from({ length: 12 }, (_, n): [string, object] => [`m${n}`, { envelope }]));
+    const sizes: number[] = [];
+    const seen: string[] = [];
+    for (let cursor: string | undefined, more = true; more; ) {
+      const page = { limit: 100, ...(cursor === undefined ? {} : { cursor }) };
+      const { items, nextCursor } = await listMessages({ store: temp.store }, 'acme', {}, page);
+      sizes.push(items.length);
+      seen.push(...items.map(({ id }) => id));
+      expect(items.every(({ recipients }) => recipients.length === 1000)).toBe(true);
+      cursor = nextCursor;
+      more = nextCursor !== undefined;
+    }
+    expect(sizes).toEqual([5, 5, 2]);
+    expect(seen).toEqual(Array.from({ length: 12 }, (_, n) => `m${11 - n}`));
+  });
+
+  test('read an index in their order, with and without an account, however long the history is', () => {
+    for (const [filter, index] of [
+      ['', 'messages_by_tenant'],
+      [" AND account_id = 'smtp1'", 'messages_by_account'],
+    ]) {
+      const plan = temp.raw
+        .prepare(
+          `EXPLAIN QUERY PLAN SELECT * FROM messages WHERE tenant_id = 'acme'${filter} ORDER BY pk DESC LIMIT 9`,
+        )
+        .all() as Array<{ detail: string }>;
+      expect(plan.map(({ detail }) => detail).join()).toContain(index);
+      expect(plan.map(({ detail }) => detail).join()).not.toContain('TEMP B-TREE');
+    }
+  });
+});
+
+test('a batch is written in short transactions, each message whole in one of them', async () => {
+  const to = Array.from({ length: 900 }, (_, n) => `r${n}@example.org`);
+  const batch = Array.from({ length: 10 }, (_, n) => newMessage(`m${n}`, { envelope: { from: '', to } }));
+  const rows = temp.raw.prepare('SELECT COUNT(*) FROM recipients').pluck();
+  const stored = temp.store.queue.enqueue(scope, batch, NOON);
+  const commits = await watch(stored, () => rows.get() as number);
+  expect((await stored).every(({ queued }) => queued)).toBe(true);
+  expect([...commits]).toEqual([0, 1800, 3600, 5400, 7200, 9000]);
 });

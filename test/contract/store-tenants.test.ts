@@ -10,6 +10,7 @@ import {
   type TempStore,
   tenantChange,
 } from '../support/temp-store.js';
+import { watch } from '../support/watch.js';
 
 const closing = useCleanup();
 let temp: TempStore;
@@ -127,6 +128,29 @@ describe('tenants', () => {
     const again = await addLane(temp.store, 'acme', {}, { limitDaily: 1 });
     await temp.store.queue.enqueue(again.scope, [newMessage('m')], NOON);
     expect((await temp.store.claims.claimDue(again.lane, options)).claims).toHaveLength(1);
+  });
+
+  test('go in short transactions, inactive from the first on', async () => {
+    const { scope, lane } = await addLane(temp.store, 'acme');
+    const many = Array.from({ length: 1200 }, (_, n) => newMessage(`m${n}`));
+    await temp.store.queue.enqueue(scope, many, NOON);
+    const look = temp.raw.prepare(
+      "SELECT (SELECT COUNT(*) FROM messages) || (SELECT iif(active, ' active', ' inactive') FROM tenants)",
+    );
+    const steps = await watch(temp.store.tenants.delete(scope), () => look.pluck().get());
+    expect([...steps]).toEqual([
+      '1200 active',
+      '1200 inactive',
+      '700 inactive',
+      '200 inactive',
+      '0 inactive',
+      null,
+    ]);
+    expect(
+      await temp.store.claims.claimDue(lane, { limit: 1, owner: 'o', now: NOON, leaseMs: 1 }),
+    ).toMatchObject({
+      claims: [],
+    });
   });
 
   test('every change of configuration moves the generation, sending does not', async () => {

@@ -46,7 +46,8 @@ export const hangUp: RawReply = (client) => client.close();
 export async function startRawServer(script: (client: RawClient) => Promise<void>): Promise<RawServer> {
   const lines: string[] = [];
   const sockets = new Set<Socket>();
-  const server = createServer((socket) => {
+  // What is written later is there later, not held back until the client has acknowledged what came before.
+  const server = createServer({ noDelay: true }, (socket) => {
     sockets.add(socket);
     socket.on('close', () => sockets.delete(socket));
     socket.on('error', () => {});

@@ -38,16 +38,20 @@ describe('the next attempt', () => {
     );
   });
 
-  test('is expired when it would come too late', () => {
-    const input = { retryCount: 0, now: 0, random: middle };
-    expect(nextAttempt({ ...input, expiresAt: MINUTE })).toBe('expired');
-    expect(nextAttempt({ ...input, expiresAt: MINUTE + 1 })).toBe(MINUTE);
+  test('uses the time to the end: a wait that would outlast the message ends a minute before it expires', () => {
+    const input = { retryCount: 7, now: 0, random: middle };
+    expect(nextAttempt({ ...input, expiresAt: 16 * HOUR })).toBe(16 * HOUR - MINUTE);
+    expect(nextAttempt({ ...input, expiresAt: HOUR })).toBe(HOUR - MINUTE);
+    expect(nextAttempt({ ...input, expiresAt: 17 * HOUR })).toBe(16 * HOUR);
   });
 
-  test('is not before what else it has to wait for', () => {
-    const input = { retryCount: 0, now: 0, random: middle, notBefore: HOUR };
-    expect(nextAttempt({ ...input, expiresAt: 2 * HOUR })).toBe(HOUR);
-    expect(nextAttempt({ ...input, expiresAt: HOUR })).toBe('expired');
+  test('is expired with less than 30 seconds left, and the last minute is no time to hammer a server', () => {
+    const input = { retryCount: 0, random: middle };
+    expect(nextAttempt({ ...input, now: 0, expiresAt: 29_999 })).toBe('expired');
+    let attempts = 0;
+    for (let now: number | 'expired' = 0; now !== 'expired'; attempts++)
+      now = nextAttempt({ ...input, now, expiresAt: 2 * MINUTE });
+    expect(attempts).toBeLessThanOrEqual(4);
   });
 });
 

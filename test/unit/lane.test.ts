@@ -19,27 +19,25 @@ describe('a lane', () => {
   });
 
   test('waits after trouble, longer each time, then probes with one', () => {
-    expect(lane.trouble('refused', 0, half)).toBe(true);
+    expect(lane.trouble(0, half)).toBe(true);
     expect(lane.capacity(4999)).toBe(0);
     expect(lane.resumesAt(0)).toBe(5000);
-    expect(lane.currentTrouble(0)).toEqual({ reason: 'refused', until: 5000 });
     expect(lane.capacity(5000)).toBe(1);
-    lane.trouble('refused', 5000, half);
+    lane.trouble(5000, half);
     expect(lane.resumesAt(5000)).toBe(15_000);
   });
 
   test('counts connections that fail together as one failure', () => {
-    lane.trouble('refused', 0, half);
-    expect(lane.trouble('refused', 10, half)).toBe(false);
+    lane.trouble(0, half);
+    expect(lane.trouble(10, half)).toBe(false);
     expect(lane.resumesAt(10)).toBe(5000);
   });
 
   test('is open again at once when it works, and says whether it had not', () => {
-    lane.trouble('refused', 0, half);
+    lane.trouble(0, half);
     expect(lane.works()).toBe(true);
     expect(lane.works()).toBe(false);
     expect(lane.capacity(0)).toBe(3);
-    expect(lane.currentTrouble(0)).toBeUndefined();
   });
 
   test('waits for a limit until its moment, or until it is told to try', () => {
@@ -69,5 +67,7 @@ describe('a lane', () => {
     expect(lane.pools).toEqual([one, two]);
     await new Promise((resolve) => setImmediate(resolve));
     expect(lane.pools).toEqual([two]);
+    await lane.close();
+    expect([lane.pool, lane.pools]).toEqual([undefined, []]);
   });
 });

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { MailProxyError } from '../../src/core/errors.js';
-import { type SmtpEndpoint, smtpConnectionOptions } from '../../src/delivery/smtp-options.js';
+import { SMTP_TIMEOUTS, type SmtpEndpoint, smtpConnectionOptions } from '../../src/delivery/smtp-options.js';
 
 const endpoint: SmtpEndpoint = {
   host: 'smtp.example.com',
@@ -39,6 +39,11 @@ describe('connection options', () => {
     const options = smtpConnectionOptions({ ...endpoint, host });
     expect(options.tls).not.toHaveProperty('servername');
     expect(options.host).toBe(host.replace(/[[\]]/g, ''));
+  });
+
+  test('a server may take the ten minutes after the final dot that RFC 5321 allows: cut short, mail comes twice', () => {
+    expect(smtpConnectionOptions(endpoint).socketTimeout).toBeGreaterThan(10 * 60_000);
+    expect(SMTP_TIMEOUTS.send).toBeGreaterThan(SMTP_TIMEOUTS.socket);
   });
 
   test('nothing is logged and no credential is among them', () => {

@@ -1,10 +1,12 @@
 import { z } from 'zod';
 import { FETCH_MODES } from '../attachment.js';
+import { MAX_RECIPIENTS } from '../limits.js';
 import { PRIORITY_NAMES } from '../priority.js';
+import { REJECTION_CODES } from '../rejection-codes.js';
+import { wireIdSchema } from './account.js';
 
 /** Limits of the add-messages body; http-api.md, "Limits". */
 const MAX_BATCH = 1000;
-const MAX_RECIPIENTS = 1000;
 const MAX_HEADERS = 100;
 const MAX_LIST_TEXT = 512 * 1024;
 const MAX_ADDRESS_TEXT = 1024;
@@ -16,15 +18,6 @@ const noControls = (max: number) =>
     .min(1)
     .max(max)
     .refine((text) => !/[\p{Cc}\p{Cs}]/u.test(text), 'Control characters are not allowed.');
-
-const idSchema = (max: number) =>
-  z
-    .string()
-    .max(max)
-    .regex(
-      /^[A-Za-z0-9][A-Za-z0-9._-]*$/,
-      'Must begin with a letter or digit and hold only letters, digits, ".", "_" and "-".',
-    );
 
 const addressText = z
   .string()
@@ -76,8 +69,8 @@ export const messageSchema = z.strictObject({
   id: noControls(255).describe(
     'Unique in its tenant; the same id again replaces the message while it is unsent.',
   ),
-  tenant_id: idSchema(64).nullish().describe("The token's own tenant when left out."),
-  account_id: idSchema(64).nullish().describe("The tenant's default account when left out."),
+  tenant_id: wireIdSchema.nullish().describe("The token's own tenant when left out."),
+  account_id: wireIdSchema.nullish().describe("The tenant's default account when left out."),
   from: addressText.nullish().describe("Author; the account's from_address when left out."),
   from_addr: addressText.nullish().describe('Alias of `from`.'),
   to: addressList.nullish(),
@@ -133,7 +126,7 @@ export const addMessagesBodySchema = z.strictObject({
   default_priority: prioritySchema
     .nullish()
     .describe('Priority of messages that name none, default `medium`.'),
-  tenant_id: idSchema(64).nullish().describe('Tenant of messages that name none.'),
+  tenant_id: wireIdSchema.nullish().describe('Tenant of messages that name none.'),
 });
 
 /** The same body with its messages spelled out, for the OpenAPI document; never used to validate. */
@@ -146,6 +139,6 @@ export const addMessagesAnswerSchema = z.object({
   ok: z.literal(true),
   queued: z.number().int().describe('How many messages were stored.'),
   rejected: z
-    .array(z.object({ id: z.string().nullable(), reason: z.string(), code: z.string() }))
+    .array(z.object({ id: z.string().nullable(), reason: z.string(), code: z.enum(REJECTION_CODES) }))
     .describe('Messages that were not stored, each with its reason and a stable code.'),
 });

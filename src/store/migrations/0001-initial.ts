@@ -115,6 +115,8 @@ CREATE INDEX messages_waiting ON messages (due_at) WHERE state = 'waiting';
 CREATE INDEX messages_sending ON messages (lease_until) WHERE state = 'sending';
 CREATE INDEX messages_expiry ON messages (expires_at) WHERE state IN ('ready', 'waiting');
 CREATE INDEX messages_by_state ON messages (tenant_id, state, pk);
+CREATE INDEX messages_by_tenant ON messages (tenant_id, pk);
+CREATE INDEX messages_by_account ON messages (tenant_id, account_id, pk);
 CREATE INDEX messages_by_batch ON messages (tenant_id, batch_code, pk) WHERE batch_code IS NOT NULL;
 
 CREATE TABLE message_contents (
@@ -142,6 +144,7 @@ CREATE TABLE message_counts (
   n INTEGER NOT NULL,
   PRIMARY KEY (tenant_id, account_pk, state)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX message_counts_ready ON message_counts (tenant_id, account_pk) WHERE state = 'ready' AND n > 0;
 
 CREATE TRIGGER messages_counted AFTER INSERT ON messages BEGIN
   INSERT INTO message_counts VALUES (NEW.tenant_id, NEW.account_pk, NEW.state, 1)
@@ -150,12 +153,16 @@ END;
 CREATE TRIGGER messages_recounted AFTER UPDATE OF state ON messages WHEN OLD.state <> NEW.state BEGIN
   UPDATE message_counts SET n = n - 1
     WHERE tenant_id = OLD.tenant_id AND account_pk = OLD.account_pk AND state = OLD.state;
+  DELETE FROM message_counts
+    WHERE tenant_id = OLD.tenant_id AND account_pk = OLD.account_pk AND state = OLD.state AND n <= 0;
   INSERT INTO message_counts VALUES (NEW.tenant_id, NEW.account_pk, NEW.state, 1)
     ON CONFLICT DO UPDATE SET n = n + 1;
 END;
 CREATE TRIGGER messages_uncounted AFTER DELETE ON messages BEGIN
   UPDATE message_counts SET n = n - 1
     WHERE tenant_id = OLD.tenant_id AND account_pk = OLD.account_pk AND state = OLD.state;
+  DELETE FROM message_counts
+    WHERE tenant_id = OLD.tenant_id AND account_pk = OLD.account_pk AND state = OLD.state AND n <= 0;
 END;
 
 -- What was sent when, for limits that hold in every sliding window and survive a restart.
