@@ -35,7 +35,10 @@ export async function updateAccountThrough(
     updated_at: _updated,
     ...current
   } = await client.getAccount(tenant, id);
-  await client.putAccount({ ...current, ...body });
+  const { port, ...others } = current;
+  // Another TLS mode has another port, unless one is named: as where no daemon is asked.
+  const keepsPort = body.tls === undefined || body.tls === current.tls;
+  await client.putAccount({ ...others, ...(keepsPort ? { port } : {}), ...body });
   return await client.getAccount(tenant, id);
 }
 

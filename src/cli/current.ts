@@ -1,5 +1,6 @@
-import { chmod, mkdir, open, readFile, rename, rm } from 'node:fs/promises';
+import { open, readFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { makePrivateDirectory } from '../config/private-directory.js';
 import { MailProxyError } from '../core/errors.js';
 
 /** What `use` remembered; empty when nothing is. */
@@ -39,7 +40,7 @@ export async function readCurrent(home: string): Promise<Remembered> {
 
 /** Remembers server and tenant (mode 0600, replaced in one step), or forgets both when `next` is empty. */
 export async function writeCurrent(home: string, next: Remembered): Promise<void> {
-  await makePrivateDirectory(home);
+  makePrivateDirectory(home, 'keep');
   const file = currentFile(home);
   if (next.server === undefined) return rm(file, { force: true });
   const temporary = `${file}.${process.pid}.tmp`;
@@ -52,12 +53,6 @@ export async function writeCurrent(home: string, next: Remembered): Promise<void
     await handle.close();
   }
   await rename(temporary, file);
-}
-
-/** Makes a directory of mode 0700 whatever the umask; one that is there already keeps the mode its owner gave it. */
-async function makePrivateDirectory(path: string): Promise<void> {
-  const created = await mkdir(path, { recursive: true, mode: 0o700 });
-  if (created !== undefined) await chmod(path, 0o700);
 }
 
 function parse(text: string): Remembered | undefined {

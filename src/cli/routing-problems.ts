@@ -1,4 +1,5 @@
 import { isServerName } from '../config/paths.js';
+import { isId } from '../core/ids.js';
 import { closest } from './did-you-mean.js';
 import type { GivenScope } from './scope-flags.js';
 import { COMMANDS, RESERVED_WORDS, scopesOf } from './vocabulary.js';
@@ -9,7 +10,6 @@ export interface RoutingProblem {
   message: string;
 }
 
-const TENANT_ID = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
 /** Commands that may name a server which does not exist yet. */
 const CREATING = new Set(['start', 'serve']);
 
@@ -32,7 +32,7 @@ export function tenantProblem(
   action: string | undefined,
 ): RoutingProblem | undefined {
   if (tenant === undefined) return undefined;
-  if (!TENANT_ID.test(tenant)) return unknown(tenant, 'command');
+  if (!isId(tenant)) return unknown(tenant, 'command');
   if (command === undefined || scopesOf(command).includes('tenant')) return undefined;
   const meant = closest(tenant, RESERVED_WORDS);
   if (meant === undefined) return undefined;

@@ -1,5 +1,6 @@
 import { isServerName } from '../config/paths.js';
 import { MailProxyError } from '../core/errors.js';
+import { isId } from '../core/ids.js';
 import type { Remembered } from './current.js';
 import { RESERVED_WORDS } from './vocabulary.js';
 
@@ -53,7 +54,7 @@ export function chooseTenant(
 ): Chosen | undefined {
   const remembered = state.server === server ? state.tenant : undefined;
   const chosen = strongest({ ...candidates, remembered }, 'tenant');
-  if (chosen !== undefined && !/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/.test(chosen.name)) {
+  if (chosen !== undefined && !isId(chosen.name)) {
     throw new MailProxyError(
       'usage',
       'A tenant id has 1 to 64 of the characters A-Z, a-z, 0-9, ., _ and -, and begins with a letter or digit.',

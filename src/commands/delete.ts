@@ -13,10 +13,12 @@ export default class Delete extends ServerCommand {
   override async run(): Promise<{ ok: true; server: string }> {
     const { args, flags } = await this.parse(Delete);
     const server = await this.requireServer(flags.server, args.server);
-    const { deleteServer, refuseRunning } = await import('../services/delete-server.js');
+    const { deleteServer, filesElsewhere, refuseRunning } = await import('../services/delete-server.js');
     refuseRunning(server.name, server.directory, process.env);
+    const [database] = filesElsewhere(server.directory, process.env);
+    const places = database === undefined ? server.directory : `${server.directory} and ${database}`;
     await confirmOrRefuse(
-      `Delete server ${server.name} with all tenants, accounts, messages and its key (${server.directory})?`,
+      `Delete server ${server.name} with all tenants, accounts, messages and its key (${places})?`,
       flags.force,
     );
     await deleteServer(server.name, server.directory, process.env);

@@ -3,6 +3,7 @@ import { BaseCommand } from '../cli/base-command.js';
 import { type Column, printCsv, printTable } from '../cli/output.js';
 import { listServerNames } from '../cli/servers.js';
 import { serverDirectory } from '../config/paths.js';
+import { MailProxyError } from '../core/errors.js';
 import type { ServerStatus } from '../services/server-status.js';
 
 const COLUMNS: Column<ServerStatus>[] = [
@@ -22,11 +23,18 @@ export default class List extends BaseCommand {
 
   override async run(): Promise<{ ok: true; servers: ServerStatus[] }> {
     const { flags } = await this.parse(List);
-    const { serverStatus } = await import('../services/server-status.js');
+    const { serverStatus, stoppedStatus } = await import('../services/server-status.js');
     const now = Date.now();
-    const servers = listServerNames(this.home).map((name) =>
-      serverStatus(name, serverDirectory(this.home, name), process.env, now),
-    );
+    const servers = listServerNames(this.home).map((name) => {
+      try {
+        return serverStatus(name, serverDirectory(this.home, name), process.env, now);
+      } catch (error) {
+        // One server that cannot be looked at hides none of the others.
+        if (!(error instanceof MailProxyError)) throw error;
+        this.warn(`It is not known whether ${name} runs: ${error.message}`);
+        return stoppedStatus(name);
+      }
+    });
     if (flags.csv) printCsv(servers, COLUMNS);
     else if (!this.jsonEnabled() && servers.length > 0) printTable(servers, COLUMNS);
     else if (!this.jsonEnabled())

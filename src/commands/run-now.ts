@@ -15,6 +15,8 @@ export default class RunNow extends TenantCommand {
     const tenant = await this.resolveTenant(server, flags.tenant);
     const client = await requireDaemon(server);
     await client.runNow(tenant);
+    const { scheduler_active: isSending } = await client.status(tenant);
+    if (!isSending) this.note('Sending is switched off (GMP_SCHEDULER_ACTIVE): nothing is sent now.');
     if (!this.jsonEnabled()) process.stdout.write(`The daemon tries the messages of ${tenant} now.\n`);
     return { ok: true };
   }

@@ -46,6 +46,12 @@ export function readRunState(path: string): RunState | undefined {
   }
 }
 
+/** Removes the state if it is still the one of that daemon: another may have started meanwhile. */
+export function removeRunStateOf(path: string, { pid, startedAt }: RunState): void {
+  const present = readRunState(path);
+  if (present?.pid === pid && present.startedAt === startedAt) removeRunState(path);
+}
+
 /** Removes the state. */
 export function removeRunState(path: string): void {
   rmSync(path, { force: true });

@@ -3,6 +3,7 @@ import type { AddressInfo } from 'node:net';
 import { type ServerType, serve } from '@hono/node-server';
 import type { DaemonReady } from '../config/boot.js';
 import { type ResolvedDaemonConfig, resolveDaemonConfig } from '../config/daemon-config.js';
+import { makePrivateDirectory } from '../config/private-directory.js';
 import { processIdentity, removeRunState, writeRunState } from '../config/run-state.js';
 import { serverPaths } from '../config/server-paths.js';
 import { VERSION } from '../config/version.js';
@@ -10,10 +11,9 @@ import { MailProxyError } from '../core/errors.js';
 import type { Log } from '../core/log.js';
 import { Dispatcher } from '../delivery/dispatcher.js';
 import { createApp } from '../http/create-app.js';
-import { settleAdminToken } from '../services/admin-token.js';
+import { checkAdminToken, settleAdminToken } from '../services/admin-token.js';
 import { discardIfNew } from '../services/discard-new-server.js';
 import { loadKeyring, unlockKeys } from '../services/unlock-keys.js';
-import { makePrivateDirectory } from '../store/database.js';
 import { takeServerLock } from '../store/server-lock.js';
 import { openStoreAndMigrate, type Store } from '../store/store.js';
 import { createLog, type LineSink } from './log.js';
@@ -81,8 +81,8 @@ async function compose(options: DaemonOptions, undo: Array<() => unknown>): Prom
 
   const places = { env: options.env, serverDirectory: options.directory };
   const unlocked = await unlockKeys(store, places, { mayCreate: options.mayCreateSecrets, now: startedAt });
-  const token = await settleAdminToken(store, options.apiToken, { mayCreate: options.mayCreateSecrets });
-  const warnings = [...unlocked.warnings, ...token.warnings, ...exposureWarnings(config)];
+  const mayCreate = options.mayCreateSecrets;
+  await checkAdminToken(store, options.apiToken, { mayCreate });
 
   let keyring = unlocked.keyring;
   const dispatcher = new Dispatcher({
@@ -105,7 +105,6 @@ async function compose(options: DaemonOptions, undo: Array<() => unknown>): Prom
     defaultPriority: config.defaultPriority,
     log,
   });
-  fetch = app.fetch;
   const { port } = server.address() as AddressInfo;
   await remember(store, config, port);
   const url = `http://${urlHost(config.host)}:${port}`;
@@ -130,7 +129,12 @@ async function compose(options: DaemonOptions, undo: Array<() => unknown>): Prom
       .finally(() => dispatcher.wake());
   });
   undo.push(stopWatching);
+  undo.push(() => dispatcher.stop(REQUEST_GRACE_MS));
   if (config.schedulerActive) await dispatcher.start();
+  // Last of all that can fail: a token that is made is shown, or nobody could ever know it.
+  const token = await settleAdminToken(store, options.apiToken, { mayCreate });
+  fetch = app.fetch;
+  const warnings = [...unlocked.warnings, ...token.warnings, ...exposureWarnings(config)];
   for (const warning of warnings) log.warn(warning);
   log.info(`mail-proxy ${VERSION} serves ${url}`);
 

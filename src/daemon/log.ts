@@ -62,15 +62,29 @@ interface Entry {
   time: number;
   msg: string;
   err?: { message?: string; stack?: string };
+  route?: unknown;
+  ms?: unknown;
+  token?: unknown;
+  address?: unknown;
 }
 
-/** One line for people: `2026-11-24T10:00:00.000Z INFO  - …`, with control characters from outside made visible. */
+/** One line for people: `2026-11-24T10:00:00.000Z INFO  - … ms=1.5 token=… address=…`, control characters made visible. */
 export function textLine(json: string): string {
   const entry = JSON.parse(json) as Entry;
   const level = (LEVEL_NAMES[entry.level] ?? 'INFO').padEnd(5);
   const cause = entry.err?.stack ?? entry.err?.message;
-  const text = cause === undefined ? entry.msg : `${entry.msg}: ${cause}`;
+  const said = `${entry.msg}${fieldsOf(entry)}`;
+  const text = cause === undefined ? said : `${said}: ${cause}`;
   return `${new Date(entry.time).toISOString()} ${level} - ${visible(text)}\n`;
+}
+
+/** What the message does not say itself: an access line begins with its route, a failure does not. */
+function fieldsOf({ route, ms, token, address, err }: Entry): string {
+  const fields = { ...(err === undefined ? {} : { route }), ms, token, address };
+  return Object.entries(fields)
+    .filter(([, value]) => value !== undefined)
+    .map(([name, value]) => ` ${name}=${value === null || value === '' ? '-' : String(value)}`)
+    .join('');
 }
 
 function visible(text: string): string {

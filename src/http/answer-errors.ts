@@ -16,6 +16,11 @@ function answerOf(error: MailProxyError): ErrorAnswer {
   return error.status === 422 ? { ...answer, issues: error.issues ?? [] } : answer;
 }
 
+/** What is wrong with the machine or its keys is for its operator; sentences about that hold paths and names. */
+function isOperatorsAffair(error: MailProxyError): boolean {
+  return error.status === 503 || error.code === 'credential_unreadable';
+}
+
 /** Whether SQLite says that its file, its disk or a lock is the matter: trouble of the machine, not a defect. */
 function isStoreTrouble(error: Error): boolean {
   const code = 'code' in error && typeof error.code === 'string' ? error.code : '';
@@ -23,12 +28,20 @@ function isStoreTrouble(error: Error): boolean {
 }
 
 /**
- * Makes the handler of everything that is thrown. A failure of the interface is answered as it stands; anything else is a
+ * Makes the handler of everything that is thrown. A failure of the interface is answered as it stands, to a tenant without
+ * what is the operator's affair; anything else is a
  * defect, which is logged and of which the client learns nothing.
  */
 export function answerErrors({ log }: Pick<AppDeps, 'log'>): ErrorHandler<AppEnv> {
   return function answerError(error, c) {
-    if (error instanceof MailProxyError) return c.json(answerOf(error), ERROR_CODES[error.code].status);
+    if (error instanceof MailProxyError) {
+      const { status } = ERROR_CODES[error.code];
+      const isTenant = c.get('caller')?.principal.kind === 'tenant';
+      if (!isTenant || !isOperatorsAffair(error)) return c.json(answerOf(error), status);
+      log.error(error.message, { route: c.get('route'), err: error });
+      const answer = 'The server cannot do this at the moment: its operator finds the reason in its log.';
+      return c.json({ ok: false, error: answer, code: error.code } satisfies ErrorAnswer, status);
+    }
     if (isStoreTrouble(error)) {
       log.error('The database cannot be used.', { route: c.get('route'), err: error });
       const answer: ErrorAnswer = {

@@ -13,6 +13,34 @@ export interface SettledAdminToken {
 }
 
 /**
+ * Whether a daemon could settle its admin token; changes nothing.
+ *
+ * @throws MailProxyError as {@link settleAdminToken} would.
+ */
+export async function checkAdminToken(
+  store: Store,
+  given: string | undefined,
+  { mayCreate }: { mayCreate: boolean },
+): Promise<void> {
+  if (given === undefined) {
+    if (mayCreate || (await store.settings.get('admin_token_hash')) !== undefined) return;
+    throw new MailProxyError(
+      'token_missing',
+      'There is no admin token: set GMP_API_TOKEN, or run "mail-proxy start", which makes one.',
+    );
+  }
+  if (!isTokenLength(given)) {
+    throw new MailProxyError(
+      'validation_failed',
+      'The admin token must be 1 to 512 bytes: check GMP_API_TOKEN or --api-token.',
+    );
+  }
+  if ((await store.tokens.findByHash(hashToken(given))) !== undefined) {
+    throw new MailProxyError('already_exists', 'The admin token is in use by a tenant: choose another.');
+  }
+}
+
+/**
  * Makes sure that a daemon has an admin token: the one given replaces the stored hash; without either one is made, or
  * the daemon does not serve.
  *
@@ -24,29 +52,15 @@ export async function settleAdminToken(
   given: string | undefined,
   options: { mayCreate: boolean },
 ): Promise<SettledAdminToken> {
+  await checkAdminToken(store, given, options);
   const stored = await store.settings.get('admin_token_hash');
   if (given === undefined) {
     if (stored !== undefined) return { generated: undefined, warnings: [] };
-    if (!options.mayCreate) {
-      throw new MailProxyError(
-        'token_missing',
-        'There is no admin token: set GMP_API_TOKEN, or run "mail-proxy start", which makes one.',
-      );
-    }
     const token = generateToken('admin');
     await store.settings.set('admin_token_hash', hashToken(token));
     return { generated: token, warnings: [] };
   }
-  if (!isTokenLength(given)) {
-    throw new MailProxyError(
-      'validation_failed',
-      'The admin token must be 1 to 512 bytes: check GMP_API_TOKEN or --api-token.',
-    );
-  }
   const hash = hashToken(given);
-  if ((await store.tokens.findByHash(hash)) !== undefined) {
-    throw new MailProxyError('already_exists', 'The admin token is in use by a tenant: choose another.');
-  }
   if (stored !== hash) await store.settings.set('admin_token_hash', hash);
   const short = Buffer.byteLength(given) < SHORT_TOKEN;
   return {

@@ -1,38 +1,53 @@
 import { statSync } from 'node:fs';
 import type { DaemonReady } from '../config/boot.js';
+import { resolveDaemonConfig } from '../config/daemon-config.js';
 import { serverPaths } from '../config/server-paths.js';
+import { MailProxyError } from '../core/errors.js';
 import { findKeys } from '../crypto/key-sources.js';
-import { openStore } from '../store/store.js';
+import { openStore, type Store } from '../store/store.js';
+import { checkAdminToken } from './admin-token.js';
 import { type StartRequest, startServer } from './start-server.js';
 import { stopServer } from './stop-server.js';
-import { refuseMissing } from './unlock-keys.js';
+import { firstThatEncrypts, refuseMissing } from './unlock-keys.js';
 
 /**
- * Stops a server's daemon, if it runs, and starts it again. The keys are checked first: a daemon that could not come back is
- * not stopped.
+ * Stops a server's daemon, if it runs, and starts it again. What the start would refuse is checked first: a daemon that could
+ * not come back is not stopped.
  *
- * @throws MailProxyError `key_missing`, `key_invalid`, and what stopping and starting throw.
+ * @throws MailProxyError `key_missing`, `key_invalid`, `usage` for a setting that is not understood, and what stopping and
+ * starting throw.
  */
 export async function restartServer(request: StartRequest): Promise<DaemonReady> {
-  const { database } = serverPaths(request.directory, request.env);
-  if (statSync(database, { throwIfNoEntry: false }) !== undefined) await requireKeys(request, database);
+  const store = await openPresentStore(request);
+  try {
+    await requireStartable(request, store);
+  } finally {
+    await store?.close();
+  }
   await stopServer(request.directory, request.env, false);
   return await startServer(request);
 }
 
-async function requireKeys({ directory, env }: StartRequest, database: string): Promise<void> {
-  const store = await openStore(database).catch((error: unknown) => {
-    // An older schema is for the new daemon to migrate; it checks the keys itself.
-    if (error instanceof Error && 'code' in error && error.code === 'schema_mismatch') return undefined;
+/** Undefined while there is no database, and when its schema is older: that is for the new daemon to make or migrate. */
+async function openPresentStore({ directory, env }: StartRequest): Promise<Store | undefined> {
+  const { database } = serverPaths(directory, env);
+  if (statSync(database, { throwIfNoEntry: false }) === undefined) return undefined;
+  return await openStore(database).catch((error: unknown) => {
+    if (error instanceof MailProxyError && error.code === 'schema_mismatch') return undefined;
     throw error;
   });
+}
+
+async function requireStartable(request: StartRequest, store: Store | undefined): Promise<void> {
+  const { directory, env, host, port } = request;
+  resolveDaemonConfig({
+    flags: { host, port },
+    env,
+    stored: { host: await store?.settings.get('host'), port: await store?.settings.get('port') },
+  });
   if (store === undefined) return;
-  try {
-    refuseMissing(
-      findKeys(env, directory, await store.settings.keyIds()),
-      await store.settings.secretsByKey(),
-    );
-  } finally {
-    await store.close();
-  }
+  const keys = findKeys(env, directory, await store.settings.keyIds());
+  refuseMissing(keys, await store.settings.secretsByKey());
+  if (keys.length > 0) firstThatEncrypts(keys);
+  await checkAdminToken(store, request.apiToken ?? env.GMP_API_TOKEN, { mayCreate: true });
 }

@@ -26,8 +26,13 @@ export function serverStatus(
   const state = readRunState(paths.runState);
   if (isServerLocked(paths.lock) || isServerLocked(state?.lock ?? paths.lock))
     return { server, state: 'running', ...told(state, now) };
+  return { ...stoppedStatus(server), state: state === undefined ? 'stopped' : 'stale' };
+}
+
+/** A server of whose daemon nothing is known. */
+export function stoppedStatus(server: string): ServerStatus {
   const nothing = { pid: null, host: null, port: null, url: null, version: null, uptime_seconds: null };
-  return { server, state: state === undefined ? 'stopped' : 'stale', ...nothing };
+  return { server, state: 'stopped', ...nothing };
 }
 
 function told(state: RunState | undefined, now: number) {

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { processIdentity, type RunState, readRunState, removeRunState } from '../config/run-state.js';
+import { processIdentity, type RunState, readRunState, removeRunStateOf } from '../config/run-state.js';
 import { serverPaths } from '../config/server-paths.js';
 import { MailProxyError } from '../core/errors.js';
 import { isServerLocked } from '../store/server-lock.js';
@@ -24,7 +24,7 @@ export async function stopServer(
   const state = readRunState(paths.runState);
   const lock = state?.lock ?? paths.lock;
   if (!isServerLocked(lock)) {
-    removeRunState(paths.runState);
+    if (state !== undefined) removeRunStateOf(paths.runState, state);
     return false;
   }
   if (state === undefined || !isSameProcess(state)) {
@@ -41,7 +41,7 @@ export async function stopServer(
     }
     await sleep(LOOK_EVERY_MS);
   }
-  removeRunState(paths.runState);
+  removeRunStateOf(paths.runState, state);
   return true;
 }
 

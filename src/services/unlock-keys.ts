@@ -59,13 +59,7 @@ export async function unlockKeys(
     createdFile = createKeyFile(places.serverDirectory);
     keys = findKeys(places.env, places.serverDirectory, recorded);
   }
-  const first = keys.find((key) => key.kind !== 'previous');
-  if (first === undefined) {
-    throw new MailProxyError(
-      'key_missing',
-      'Only MAIL_PROXY_ENCRYPTION_KEY_PREVIOUS is set, which decrypts but never encrypts: set MAIL_PROXY_ENCRYPTION_KEY too.',
-    );
-  }
+  const first = firstThatEncrypts(keys);
   if ((await store.settings.get('primary_key_id')) !== first.id) {
     await store.settings.recordPrimaryKey(first.id, first.source, options.now);
   }
@@ -76,6 +70,16 @@ export async function unlockKeys(
         `The key from ${source} is printed in the documentation and known to everyone: use one of your own.`,
     );
   return { keyring: new Keyring(keys, first.id), createdFile, warnings };
+}
+
+/** The key that writes use. @throws MailProxyError `key_missing` when all only decrypt. */
+export function firstThatEncrypts(keys: readonly SourcedKey[]): SourcedKey {
+  const first = keys.find((key) => key.kind !== 'previous');
+  if (first !== undefined) return first;
+  throw new MailProxyError(
+    'key_missing',
+    'Only MAIL_PROXY_ENCRYPTION_KEY_PREVIOUS is set, which decrypts but never encrypts: set MAIL_PROXY_ENCRYPTION_KEY too.',
+  );
 }
 
 /** Refuses to go on without keys that stored secrets need, by id and number. */

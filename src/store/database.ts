@@ -1,6 +1,7 @@
-import { chmodSync, closeSync, existsSync, fchmodSync, mkdirSync, openSync, statSync } from 'node:fs';
+import { closeSync, fchmodSync, openSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import Database from 'better-sqlite3';
+import { makePrivateDirectory } from '../config/private-directory.js';
 import { MailProxyError } from '../core/errors.js';
 
 /** A connection of better-sqlite3. Only modules of this folder hold one. */
@@ -11,16 +12,9 @@ const FULL = 2;
 /** Marks a file as ours ("MPRX"), so that some other program's database is never touched by mistake. */
 export const APPLICATION_ID = 0x4d_50_52_58;
 
-/** Creates a directory that only its owner may enter, whatever the umask. */
-export function makePrivateDirectory(path: string): void {
-  mkdirSync(path, { recursive: true, mode: 0o700 });
-  chmodSync(path, 0o700);
-}
-
 /** Creates the directory of a file when it is missing. One that exists is its owner's, who may share it, and stays as it is. */
 export function makeDirectoryOf(file: string): void {
-  const directory = dirname(file);
-  if (!existsSync(directory)) makePrivateDirectory(directory);
+  makePrivateDirectory(dirname(file), 'keep');
 }
 
 /** Creates an empty file that only its owner may read, whatever the umask; SQLite gives its side files the same mode. */

@@ -42,17 +42,32 @@ export function takeServerLock(path: string): ServerLock {
   };
 }
 
-/** Whether some process holds the lock now. */
+/**
+ * Whether some process holds the lock now.
+ *
+ * @throws MailProxyError `store_unavailable` when the lock file cannot be read.
+ */
 export function isServerLocked(path: string): boolean {
-  if (statSync(path, { throwIfNoEntry: false }) === undefined) return false;
-  const db = new Database(path, { readonly: true, timeout: 0 });
+  let db: Database.Database | undefined;
   try {
+    if (statSync(path, { throwIfNoEntry: false }) === undefined) return false;
+    db = new Database(path, { readonly: true, timeout: 0 });
     db.prepare('SELECT 1 FROM sqlite_master').get();
     return false;
   } catch (error) {
     if (isBusy(error)) return true;
-    throw asStoreError(error, path);
+    throw isRefusedByTheSystem(error) ? unreadable(path, error) : asStoreError(error, path);
   } finally {
-    db.close();
+    db?.close();
   }
+}
+
+function isRefusedByTheSystem(error: unknown): boolean {
+  return error instanceof Error && 'syscall' in error;
+}
+
+function unreadable(path: string, cause: unknown): MailProxyError {
+  return new MailProxyError('store_unavailable', `${path} cannot be read: check its owner and mode.`, {
+    cause,
+  });
 }

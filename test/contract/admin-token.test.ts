@@ -1,6 +1,6 @@
 import { beforeEach, expect, test } from 'vitest';
 import { hashToken } from '../../src/crypto/token.js';
-import { settleAdminToken } from '../../src/services/admin-token.js';
+import { checkAdminToken, settleAdminToken } from '../../src/services/admin-token.js';
 import { authenticate } from '../../src/services/authenticate.js';
 import { useCleanup } from '../support/cleanup.js';
 import { openTestStore, type TestStore } from '../support/store.js';
@@ -55,4 +55,14 @@ test('pitfall 8: odd tokens belong to nobody, and are no failure', async () => {
   for (const token of ['', 'é€', '\0', 'x'.repeat(100_000), 'the admin ', 'The admin']) {
     expect(await whoHas(token)).toBeUndefined();
   }
+});
+
+test('whether it could be settled can be asked without changing anything', async () => {
+  const check = (given: string | undefined, mayCreate: boolean) =>
+    checkAdminToken(opened.store, given, { mayCreate });
+  await expect(check(undefined, false)).rejects.toThrow(coded('token_missing'));
+  await expect(check('', true)).rejects.toThrow(coded('validation_failed'));
+  await check(undefined, true);
+  await check('a-token-of-our-own', false);
+  expect(await opened.store.settings.get('admin_token_hash')).toBeUndefined();
 });

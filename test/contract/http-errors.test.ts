@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { ERROR_CODES } from '../../src/core/errors.js';
+import { ERROR_CODES, MailProxyError } from '../../src/core/errors.js';
+import { REJECTION_CODES } from '../../src/core/rejection-codes.js';
 import { ROUTES } from '../../src/http/create-app.js';
 import { ACME, ADMIN, account, openTestApp, type RequestBody, type TestApp } from '../support/http.js';
 
@@ -205,6 +206,27 @@ test('a defect is answered with one sentence and logged, without a trace of it i
   await failing.close();
 });
 
+test("what is the operator's affair is told to the operator; a tenant learns the code alone, and the log the rest", async () => {
+  const failing = await openTestApp({
+    keyring: () => {
+      throw new MailProxyError(
+        'key_missing',
+        'Key 0123 is not in /run/secrets: set MAIL_PROXY_ENCRYPTION_KEY.',
+      );
+    },
+  });
+  const put = (token: string) =>
+    failing.request('POST', '/account', { token, json: account({ tenant_id: 'acme' }) });
+  const told = await put(ACME);
+  expect(told).toMatchObject({ status: 503, json: { ok: false, code: 'key_missing' } });
+  expect(told.text).not.toMatch(/0123|secrets|MAIL_PROXY/);
+  expect(failing.log.filter(({ level }) => level === 'error').map(({ message }) => message)).toEqual([
+    expect.stringContaining('/run/secrets'),
+  ]);
+  expect((await put(ADMIN)).text).toContain('/run/secrets');
+  await failing.close();
+});
+
 test('the OpenAPI document lists every route, every code and the token header', async () => {
   expect((await server.request('GET', '/openapi.json')).status).toBe(401);
   const { json } = await server.request('GET', '/openapi.json', { token: ACME });
@@ -213,7 +235,7 @@ test('the OpenAPI document lists every route, every code and the token header', 
     components: { securitySchemes: { ApiToken: { type: 'apiKey', in: 'header', name: 'X-API-Token' } } },
   });
   const text = JSON.stringify(json);
-  for (const code of Object.keys(ERROR_CODES)) expect(text).toContain(`"${code}"`);
+  for (const code of [...Object.keys(ERROR_CODES), ...REJECTION_CODES]) expect(text).toContain(`"${code}"`);
   const paths = json.paths as Record<string, Record<string, unknown>>;
   for (const { path, method } of ROUTES) expect(paths[path], path).toHaveProperty(method);
 });

@@ -159,4 +159,9 @@ test('run-now is for the own tenant, or for an admin for one or all, with or wit
   ]);
   expect((await run(ACME, '', { tenant_id: 'globex' })).status).toBe(401);
   expect((await run(ACME, '', { now: true })).status).toBe(422);
+  expect(await run(ADMIN, '?tenant_id=nobody')).toMatchObject({
+    status: 404,
+    json: { code: 'tenant_not_found' },
+  });
+  expect(server.calls).toHaveLength(5);
 });

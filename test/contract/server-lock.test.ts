@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -72,6 +72,13 @@ describe('the lock of a server', () => {
     ]);
     expect(await once(child, 'exit')).toEqual([3, null]);
     lock.release();
+  });
+
+  test('a lock file that cannot be read is told as such', () => {
+    mkdirSync(path, { recursive: true });
+    expect(() => isServerLocked(path)).toThrow(expect.objectContaining({ code: 'store_unavailable' }));
+    const below = join(path, 'x'.repeat(300));
+    expect(() => isServerLocked(below)).toThrow(expect.objectContaining({ code: 'store_unavailable' }));
   });
 
   test('a lock file that is none is told as such', () => {

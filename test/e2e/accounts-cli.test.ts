@@ -219,6 +219,15 @@ describe('accounts update', () => {
     });
   });
 
+  it('of an account without a user needs no password, whatever the environment holds', async () => {
+    await acmeJson('accounts add --id open --host a.example --tls none');
+    expect(await acmeJson('accounts update open --host b.example', password)).toMatchObject({
+      host: 'b.example',
+      has_password: false,
+    });
+    expect(await acme('accounts update nosuch --host b.example', password)).toMatchObject({ code: 3 });
+  });
+
   it('without a user there is no password any more', async () => {
     const { code } = await acme(['accounts', 'update', 'old', '--user', '']);
     expect(code).toBe(0);
@@ -248,6 +257,15 @@ describe('accounts delete', () => {
     expect(await acmeJson('messages show waiting')).toMatchObject({ status: 'error' });
     expect((await callApi(url, admin, 'GET', '/account/old2?tenant_id=acme')).status).toBe(404);
   });
+});
+
+it('run-now says when sending is switched off, and a file that is sent takes the default priority', async () => {
+  const told = await acme('run-now', { env: { GMP_API_TOKEN: admin } });
+  expect(told).toMatchObject({ code: 0, stderr: expect.stringContaining('switched off') });
+  const eml = e2e.file('urgent.eml', 'From: a@example.com\nTo: b@example.net\nSubject: x\n\nx\n');
+  const env = { GMP_DEFAULT_PRIORITY: 'high' };
+  await acmeJson(`send ${eml} --id urgent --account plain`, { env });
+  expect(await acmeJson('messages show urgent')).toMatchObject({ priority: 1 });
 });
 
 it('a server directory that others can enter is refused', async () => {

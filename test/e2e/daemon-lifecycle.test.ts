@@ -304,11 +304,21 @@ describe.concurrent('the environment', () => {
     expect(await server.json('restart')).toMatchObject({ exit: 0, ok: true, url: server.url });
     await smtp.waitFor(1);
     await untilStatus(acme, 'm1', 'sent');
+    Object.assign(server.env, { GMP_PORT: 'eighty' });
+    expect(await server.json('restart')).toMatchObject({ exit: 2, code: 'usage' });
+    Object.assign(server.env, { GMP_PORT: String(port), GMP_API_TOKEN: '' });
+    expect(await server.json('restart')).toMatchObject({ exit: 2, code: 'validation_failed' });
+    await acme.status();
+    delete server.env.GMP_API_TOKEN;
     const lines = server.log
       .trimEnd()
       .split('\n')
       .map((line) => JSON.parse(line) as { level: number });
     expect(lines.some(({ level }) => level === 20)).toBe(true);
+
+    expect((await server.run('stop')).code).toBe(0);
+    expect((await server.run('delete', '--force')).code).toBe(0);
+    expect(readdirSync(join(server.home, 'moved'))).toEqual([]);
   });
 
   it('may name the database by a path relative to where start is called', async ({

@@ -1,10 +1,11 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
 import { describe, it } from 'vitest';
 import { processIdentity, type RunState } from '../../src/config/run-state.js';
 import { takeServerLock } from '../../src/store/server-lock.js';
 import { ended, isAlive } from '../support/processes.js';
+import { runCli } from '../support/run-cli.js';
 import { TestServer } from '../support/test-server.js';
 
 const stateOf = (server: TestServer) =>
@@ -106,5 +107,28 @@ describe.concurrent('run state', () => {
     process.kill(state.pid, 'SIGTERM');
     await ended(state.pid);
     expect((await server.json('status')).state).toBe('stopped');
+  });
+
+  it('that cannot be written ends the start before a token is made: the next one shows it', async ({
+    onTestFinished,
+    expect,
+  }) => {
+    const server = await TestServer.create(onTestFinished);
+    mkdirSync(server.file('daemon.json'), { recursive: true, mode: 0o700 });
+    expect(await server.json('start')).toMatchObject({ ok: false });
+    rmdirSync(server.file('daemon.json'));
+    await server.start();
+    await server.admin.status();
+  });
+
+  it('and a lock that cannot be read do not keep the other servers out of the list', async ({
+    onTestFinished,
+    expect,
+  }) => {
+    const server = await TestServer.create(onTestFinished);
+    mkdirSync(server.file('mail_service.db.lock'), { recursive: true, mode: 0o700 });
+    const { code, stdout, stderr } = await runCli(['list', '--json'], server.env);
+    expect({ code, stderr }).toMatchObject({ code: 0, stderr: expect.stringContaining('not known whether') });
+    expect(JSON.parse(stdout)).toMatchObject({ servers: [{ server: server.name, state: 'stopped' }] });
   });
 });

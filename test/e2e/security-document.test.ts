@@ -172,8 +172,10 @@ describe('Token Storage and Credential Encryption', () => {
 describe('Audit Logging', () => {
   it('the log has authentication in the form that is shown', async () => {
     expect(await ask('/messages', 'nobodys-token')).toBe(401);
-    expect(log()).toMatch(/ INFO {2}- API auth successful for tenant 'acme'$/m);
-    expect(log()).toMatch(/ WARN {2}- API auth failed: invalid token$/m);
+    expect(log()).toMatch(
+      / INFO {2}- API auth successful for tenant 'acme' token=acme\/default address=127\.0\.0\.1$/m,
+    );
+    expect(log()).toMatch(/ WARN {2}- API auth failed: invalid token address=127\.0\.0\.1$/m);
   });
 
   it('export GMP_LOG_LEVEL=INFO is understood', async () => {

@@ -92,6 +92,15 @@ describe('a command that needs a key which only the daemon has', () => {
     expect(smtp.seen.mail).toEqual([]);
   });
 
+  it('takes the port of the new TLS mode, as it does here', async () => {
+    await json('acme accounts add --id plain --host h.example --user u --password-stdin');
+    expect(await json('acme accounts update plain --tls ssl --password-stdin')).toMatchObject({ port: 465 });
+    expect(await json('acme accounts update plain --tls ssl --port 4650 --password-stdin')).toMatchObject({
+      port: 4650,
+    });
+    expect(await json('acme accounts update plain --tls ssl --limit-day 5')).toMatchObject({ port: 4650 });
+  });
+
   it('shows what was refused there as if it were refused here', async () => {
     expect(await cli('acme accounts add --id smtp1', token, ...account)).toMatchObject({ code: 1 });
     expect(await cli('nosuch accounts add', token, ...account)).toMatchObject({ code: 3 });
@@ -136,6 +145,7 @@ describe('a command that needs a key which only the daemon has', () => {
 describe('run-now', () => {
   it('asks the running daemon, and without a token ends with 4', async () => {
     expect(await json('acme run-now')).toEqual({ ok: true });
+    expect(await cli('nosuch run-now', token)).toMatchObject({ code: 3, stdout: '' });
     expect(await cli('acme run-now')).toMatchObject({
       code: 4,
       stderr: expect.stringContaining('GMP_API_TOKEN'),

@@ -43,6 +43,21 @@ describe('a line of the text log', () => {
     expect(line.trimEnd()).not.toContain('\n');
   });
 
+  test('of an access or a login says milliseconds, token and address after the message, escaped too', () => {
+    const access = { msg: 'GET /status 200', method: 'GET', route: '/status', status: 200, ms: 1.5 };
+    const line = (fields: object) => textLine(JSON.stringify({ level: 30, time, ...fields }));
+    expect(line({ ...access, token: 'acme/default', address: '192.0.2.7' })).toMatch(
+      / - GET \/status 200 ms=1\.5 token=acme\/default address=192\.0\.2\.7\n$/,
+    );
+    expect(line({ ...access, token: null, address: '' })).toMatch(/ms=1\.5 token=- address=-\n$/);
+    const msg = 'API auth failed: invalid token';
+    expect(line({ msg, address: '::1\u001b[2J' })).toContain(
+      ' - API auth failed: invalid token address=::1\\u{1b}[2J\n',
+    );
+    const failed = { msg: 'It failed', route: '/status', err: { message: 'broken' } };
+    expect(line(failed)).toContain(' - It failed route=/status: broken\n');
+  });
+
   test('tells the cause of a failure on the same line', () => {
     const err = { message: 'broken', stack: 'Error: broken\n    at x' };
     expect(textLine(JSON.stringify({ level: 50, time, msg: 'It failed', err }))).toMatch(

@@ -7,6 +7,7 @@ import {
   type RunState,
   readRunState,
   removeRunState,
+  removeRunStateOf,
   writeRunState,
 } from '../../src/config/run-state.js';
 import { useCleanup } from '../support/cleanup.js';
@@ -38,6 +39,16 @@ test('the state is written in one step, for the owner only, and read back', () =
   expect(readdirSync(directory)).toEqual(['daemon.json']);
   removeRunState(path);
   removeRunState(path);
+  expect(readRunState(path)).toBeUndefined();
+});
+
+test('the state of another daemon than the one meant stays', () => {
+  const path = join(directory, 'daemon.json');
+  const next = { ...state, startedAt: 2 };
+  writeRunState(path, next);
+  removeRunStateOf(path, state);
+  expect(readRunState(path)).toEqual(next);
+  removeRunStateOf(path, next);
   expect(readRunState(path)).toBeUndefined();
 });
 

@@ -8,6 +8,7 @@ import {
 } from '../../cli/account-flags.js';
 import { TenantCommand } from '../../cli/base-command.js';
 import { withKey } from '../../cli/with-server.js';
+import type { AccountInput } from '../../core/account-settings.js';
 import { MailProxyError } from '../../core/errors.js';
 import { type AccountWire, accountToWire } from '../../core/wire.js';
 
@@ -21,6 +22,8 @@ const BOUND: ReadonlyArray<keyof ParsedAccountFlags> = [
   'tls-verify',
   'user',
 ];
+
+const PASSWORD: ReadonlyArray<keyof ParsedAccountFlags> = ['password', 'password-stdin', 'password-file'];
 
 /** Changes an SMTP account; what is not named stays as it is. */
 export default class AccountsUpdate extends TenantCommand {
@@ -40,23 +43,30 @@ export default class AccountsUpdate extends TenantCommand {
     const server = await this.requireServer(flags.server);
     const tenant = await this.resolveTenant(server, flags.tenant);
     const input = await accountInput(flags);
-    const rebinds = BOUND.some((name) => flags[name] !== undefined) && input.user !== null;
-    const password = await accountPassword(flags, rebinds, (message) => this.warn(message));
-    if (password === undefined && Object.values(input).every((value) => value === undefined)) {
+    const isNothing = Object.values(input).every((value) => value === undefined);
+    if (isNothing && !PASSWORD.some((name) => flags[name] !== undefined)) {
       throw new MailProxyError(
         'usage',
         'Nothing to change: name at least one setting, such as --limit-hour 500.',
       );
     }
-    const said = { ...input, password };
+    /** What was said, with the password when the account that results needs it again. */
+    const complete = async (current: { user: string | null }): Promise<AccountInput> => {
+      const user = input.user === undefined ? current.user : input.user;
+      const wanted = user !== null && BOUND.some((name) => flags[name] !== undefined);
+      return { ...input, password: await accountPassword(flags, wanted, (message) => this.warn(message)) };
+    };
     const update = async (
       context: import('../../services/context.js').ServiceContext,
     ): Promise<AccountWire> => {
+      const { getAccount } = await import('../../services/accounts.js');
       const { putAccount } = await import('../../services/put-account.js');
+      const said = await complete(await getAccount(context, tenant, args.id));
       return accountToWire(await putAccount(context, tenant, args.id, said, 'update'));
     };
     const account = await withKey(server, update, async (client) => {
       const { updateAccountThrough } = await import('../../cli/account-through-daemon.js');
+      const said = await complete(await client.getAccount(tenant, args.id));
       return await updateAccountThrough(client, tenant, args.id, accountBody(args.id, tenant, said));
     });
     if (!this.jsonEnabled()) process.stdout.write(`Changed account ${account.id} of tenant ${tenant}.\n`);
