@@ -1,4 +1,4 @@
-import { readFile, stat } from 'node:fs/promises';
+import { createReadStream } from 'node:fs';
 import { string } from '@oclif/core/args';
 import { string as stringFlag } from '@oclif/core/flags';
 import { TenantCommand } from '../cli/base-command.js';
@@ -88,25 +88,26 @@ export default class Send extends TenantCommand {
 }
 
 async function readMessage(file: string): Promise<Buffer> {
-  if (file === '-') {
-    const chunks: Buffer[] = [];
-    let size = 0;
-    for await (const chunk of process.stdin) {
-      chunks.push(chunk as Buffer);
-      size += (chunk as Buffer).length;
-      if (size > MAX_MESSAGE_BYTES) throw tooLarge();
-    }
-    return Buffer.concat(chunks);
-  }
+  if (file === '-') return await readBounded(process.stdin);
   try {
-    const { size } = await stat(file);
-    if (size > MAX_MESSAGE_BYTES) throw tooLarge();
-    return await readFile(file);
+    return await readBounded(createReadStream(file));
   } catch (cause) {
     if (cause instanceof MailProxyError) throw cause;
     const code = (cause as NodeJS.ErrnoException).code ?? 'unknown reason';
     throw new MailProxyError('file_unreadable', `The message file cannot be read: ${code}.`, { cause });
   }
+}
+
+/** Devices and pipes have no size beforehand: what comes is counted. */
+async function readBounded(source: AsyncIterable<unknown>): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  let size = 0;
+  for await (const chunk of source) {
+    chunks.push(chunk as Buffer);
+    size += (chunk as Buffer).length;
+    if (size > MAX_MESSAGE_BYTES) throw tooLarge();
+  }
+  return Buffer.concat(chunks);
 }
 
 function tooLarge(): MailProxyError {

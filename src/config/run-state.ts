@@ -29,6 +29,11 @@ export function processIdentity(pid: number): string {
   }
 }
 
+/** Whether the process that wrote the state still runs: pids are given out again, identities are not. */
+export function isAlive(state: RunState): boolean {
+  return state.processIdentity !== '' && processIdentity(state.pid) === state.processIdentity;
+}
+
 /** Writes the state in one step, readable by the owner only. */
 export function writeRunState(path: string, state: RunState): void {
   const temporary = `${path}.${process.pid}`;

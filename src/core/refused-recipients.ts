@@ -10,7 +10,9 @@ const MOST_NAMED = 10;
 /** One sentence that names the refused recipients of a message, ten at most. */
 export function describeRefused(refused: readonly Refusal[]): string {
   const named = refused.slice(0, MOST_NAMED).map(({ address, code, reply }) => {
-    const said = [code, reply].filter((part) => part !== null && part !== '').join(' ');
+    // A reply usually begins with its code, as the server sent it.
+    const parts = reply?.startsWith(String(code)) === true ? [reply] : [code, reply];
+    const said = parts.filter((part) => part !== null && part !== '').join(' ');
     return said === '' ? address : `${address} (${said})`;
   });
   const more = refused.length > MOST_NAMED ? ' and others' : '';

@@ -35,6 +35,8 @@ export interface DaemonOptions {
 export interface Daemon {
   ready: DaemonReady;
   log: Log;
+  /** Resolves when the database was removed or replaced under the daemon, which then has to end. */
+  lost: Promise<void>;
   /** Stops claiming, lets what is being sent finish, settles, closes. */
   stop(deadlineMs: number): Promise<void>;
 }
@@ -120,14 +122,23 @@ async function compose(options: DaemonOptions, undo: Array<() => unknown>): Prom
   });
   undo.push(() => removeRunState(paths.runState));
 
-  const stopWatching = watchOtherWriters(store, log, () => {
-    loadKeyring(store, places)
-      .then((loaded) => {
-        keyring = loaded;
-      })
-      .catch((error: unknown) => log.error('The encryption keys could not be read again', { err: error }))
-      .finally(() => dispatcher.wake());
+  let lose: () => void = () => undefined;
+  const lost = new Promise<void>((resolve) => {
+    lose = resolve;
   });
+  const stopWatching = watchOtherWriters(
+    store,
+    log,
+    () => {
+      loadKeyring(store, places)
+        .then((loaded) => {
+          keyring = loaded;
+        })
+        .catch((error: unknown) => log.error('The encryption keys could not be read again', { err: error }))
+        .finally(() => dispatcher.wake());
+    },
+    lose,
+  );
   undo.push(stopWatching);
   undo.push(() => dispatcher.stop(REQUEST_GRACE_MS));
   if (config.schedulerActive) await dispatcher.start();
@@ -147,6 +158,7 @@ async function compose(options: DaemonOptions, undo: Array<() => unknown>): Prom
       warnings,
     },
     log,
+    lost,
     async stop(deadlineMs) {
       log.info('Stopping: what is being sent is finished first');
       stopWatching();

@@ -53,7 +53,13 @@ export async function serveUntilStopped(options: ServeOptions): Promise<void> {
     process.exit(1);
   });
   process.on('SIGHUP', () => log.info('The terminal was closed; the daemon goes on'));
-  await stopSignal();
+  const isLost = await Promise.race([stopSignal(), daemon.lost.then(() => true)]);
+  if (isLost === true) {
+    log.error(
+      'The database was removed or replaced: the daemon ends, since nothing that it writes would last',
+    );
+    process.exitCode = 1;
+  }
   await daemon.stop(STOP_DEADLINE_MS);
 }
 

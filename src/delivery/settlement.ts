@@ -38,12 +38,13 @@ export function settlementOf(
   const open = judged.filter(({ verdict }) => verdict === 'retry' || verdict === 'uncertain');
   if (open.length === 0) return { ...base, next: { kind: 'final' } };
 
-  const said =
-    open.find(({ reply }) => reply !== '')?.reply ?? outcome.failure?.message ?? 'No definite answer came.';
+  const explained =
+    outcome.failure === null ? 'No definite answer came.' : explainFailure(outcome.failure, server);
+  const said = open.find(({ reply }) => reply !== '')?.reply ?? explained;
   const { retryCount, expiresAt } = claim;
   const dueAt = nextAttempt({ retryCount, now, expiresAt, random });
   if (open.some(({ verdict }) => verdict === 'uncertain')) {
-    const error = `The connection was lost while the message was being handed over: ${said}`;
+    const error = `No definite answer came after the message was handed over: ${said}`;
     // Whether it goes out again is for the tenant's policy to say, even when no time is left for it.
     return { ...base, next: { kind: 'uncertain', dueAt, error } };
   }

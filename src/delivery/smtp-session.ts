@@ -104,10 +104,18 @@ export class SmtpSession {
     }
     this.messages += 1;
     this.#needsReset = true;
-    const body = new MarkedBody(message, beforeBody);
+    let isEarly = false;
+    const body = new MarkedBody(message, async () => {
+      // The library goes on after any 2xx or 3xx; only 354 asks for the body (RFC 5321, section 4.3.2), and what is sent
+      // without it would be read as commands.
+      isEarly = !/^354/.test(this.#channel.connection.lastServerResponse || '');
+      if (isEarly) throw new Error('The server did not ask for the message.');
+      await beforeBody();
+    });
     const sent = await this.#transact(tracked, body).catch(asFailure);
     if (!body.ended && body.asked) this.close();
     await body.stop();
+    if (isEarly) return this.#failed(tracked, new SmtpFailure({ step: 'data', causeCode: 'EPROTOCOL' }));
     if (body.refusal) throw body.refusal.reason;
     return sent instanceof SmtpFailure ? this.#failed(tracked, sent) : sent;
   }

@@ -56,7 +56,7 @@ export async function putAccount(
     return {
       ...settings,
       setBy: setBy(context.actor),
-      password: nextPassword(context, tenantId, accountId, settings, input.password, current),
+      password: nextPassword(context, tenantId, accountId, settings, input, current),
     } satisfies AccountChange;
   });
 }
@@ -66,13 +66,18 @@ function nextPassword(
   tenantId: string,
   accountId: string,
   settings: AccountSettings,
-  password: string | undefined,
+  { password, user }: AccountInput,
   current: StoredAccount | undefined,
 ): SealedSecret | null {
+  const takesUserAway = user === null;
   if (password !== undefined) {
     return context.keyring.seal(password, passwordAdditionalData(tenantId, accountId, settings));
   }
-  if (settings.user === null) return null;
+  if (settings.user === null) {
+    // Leaving the user out is not the same as taking it away: that is said with null.
+    if (!takesUserAway && current?.password != null) throw secretRequired(accountId);
+    return null;
+  }
   if (current?.password == null) {
     throw new MailProxyError(
       'secret_required',
@@ -82,12 +87,14 @@ function nextPassword(
       },
     );
   }
-  if (!sameBinding(current, settings)) {
-    throw new MailProxyError(
-      'secret_required',
-      `The stored password of account "${accountId}" is bound to its host, port, TLS settings and user: send the password again to change them.`,
-      { issues: [{ path: 'password', message: 'Send the password again.' }] },
-    );
-  }
+  if (!sameBinding(current, settings)) throw secretRequired(accountId);
   return current.password;
+}
+
+function secretRequired(accountId: string): MailProxyError {
+  return new MailProxyError(
+    'secret_required',
+    `The stored password of account "${accountId}" is bound to its host, port, TLS settings and user: send the password again to change them.`,
+    { issues: [{ path: 'password', message: 'Send the password again.' }] },
+  );
 }

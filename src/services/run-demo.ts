@@ -136,7 +136,7 @@ async function postMessage(
 
   const received = await Promise.race([smtp.received, timeout(signal, 'The SMTP server received nothing')]);
   const sent = await untilSent(() => client.getMessage(TENANT, message.id), signal);
-  tell.fact('state', `${sent.status}: ${sent.recipients[0]?.code} ${sent.recipients[0]?.reply}`);
+  tell.fact('state', `${sent.status}: ${sent.recipients[0]?.reply}`);
   tellReceived(tell, received);
 }
 

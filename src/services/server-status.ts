@@ -1,4 +1,4 @@
-import { type RunState, readRunState } from '../config/run-state.js';
+import { isAlive, type RunState, readRunState } from '../config/run-state.js';
 import { serverPaths } from '../config/server-paths.js';
 import { isServerLocked } from '../store/server-lock.js';
 
@@ -24,7 +24,9 @@ export function serverStatus(
 ): ServerStatus {
   const paths = serverPaths(directory, env);
   const state = readRunState(paths.runState);
-  if (isServerLocked(paths.lock) || isServerLocked(state?.lock ?? paths.lock))
+  const isHeld = isServerLocked(paths.lock) || isServerLocked(state?.lock ?? paths.lock);
+  // A daemon whose files were removed under it holds no lock that anybody could see.
+  if (isHeld || (state !== undefined && isAlive(state)))
     return { server, state: 'running', ...told(state, now) };
   return { ...stoppedStatus(server), state: state === undefined ? 'stopped' : 'stale' };
 }

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { processIdentity, type RunState, readRunState, removeRunStateOf } from '../config/run-state.js';
+import { isAlive, readRunState, removeRunStateOf } from '../config/run-state.js';
 import { serverPaths } from '../config/server-paths.js';
 import { MailProxyError } from '../core/errors.js';
 import { isServerLocked } from '../store/server-lock.js';
@@ -23,19 +23,19 @@ export async function stopServer(
   const paths = serverPaths(directory, env);
   const state = readRunState(paths.runState);
   const lock = state?.lock ?? paths.lock;
-  if (!isServerLocked(lock)) {
+  if (!isServerLocked(lock) && !(state !== undefined && isAlive(state))) {
     if (state !== undefined) removeRunStateOf(paths.runState, state);
     return false;
   }
-  if (state === undefined || !isSameProcess(state)) {
+  if (state === undefined || !isAlive(state)) {
     throw new MailProxyError(
       'daemon_running',
-      'A daemon holds this server but it is not a process of this machine that can be found: stop it where it was started.',
+      'A daemon holds this server but does not say which process it is: stop it where it was started, or find it by its command line, "serve" and the name of the server.',
     );
   }
   signal(state.pid, force ? 'SIGKILL' : 'SIGTERM');
   const giveUpAt = Date.now() + STOP_TIMEOUT_MS;
-  while (isServerLocked(lock)) {
+  while (isServerLocked(lock) || isAlive(state)) {
     if (Date.now() > giveUpAt) {
       throw new MailProxyError('daemon_running', `The daemon (pid ${state.pid}) does not stop: use --force.`);
     }
@@ -43,12 +43,6 @@ export async function stopServer(
   }
   removeRunStateOf(paths.runState, state);
   return true;
-}
-
-/** Whether the pid is still the process that wrote the state: pids are given out again. */
-function isSameProcess(state: RunState): boolean {
-  // Where the system names no processes both are empty; where it does, an empty one is nobody's word.
-  return processIdentity(state.pid) === state.processIdentity;
 }
 
 function signal(pid: number, name: NodeJS.Signals): void {

@@ -4,6 +4,9 @@ import type { OpenOptions } from '../delivery/smtp-session.js';
 import { getStoredAccount } from './accounts.js';
 import type { ServiceContext } from './context.js';
 
+/** Somebody waits for the answer: shorter than when mail is sent. */
+const PROBE_TIMEOUTS = { connect: 10_000, greeting: 10_000, open: 20_000 };
+
 /**
  * Tries a stored account as sending would use it: connects, protects and logs in, and offers no message.
  *
@@ -19,5 +22,6 @@ export async function testAccount(
   const account = await getStoredAccount(store, tenantId, id);
   const { host, port, tls, tlsVerify, tlsCa, user } = account;
   const password = openPassword(keyring, account);
-  return probeAccount({ host, port, tls, tlsVerify, tlsCa, user, password }, options);
+  const endpoint = { host, port, tls, tlsVerify, tlsCa, user, password };
+  return probeAccount(endpoint, { ...options, timeouts: { ...PROBE_TIMEOUTS, ...options.timeouts } });
 }

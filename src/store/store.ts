@@ -1,3 +1,5 @@
+import { statSync } from 'node:fs';
+import { MailProxyError } from '../core/errors.js';
 import { type AccountStore, createAccountStore } from './accounts.js';
 import { type ClaimStore, createClaimStore } from './claims.js';
 import { type Db, openDatabase } from './database.js';
@@ -23,12 +25,16 @@ export interface Store {
   readonly path: string;
   /** Changes whenever another connection commits: a cheap way to notice what a command of the CLI changed. */
   dataVersion(): Promise<number>;
-  /** Fails when the database cannot be read. */
+  /** Whether the database's file is still the one that was opened. */
+  isInPlace(): Promise<boolean>;
+  /** Fails when the database cannot be read, or its file is no longer where it was: what is written then is lost. */
   check(): Promise<void>;
   close(): Promise<void>;
 }
 
 function storeOver(db: Db): Store {
+  const inode = statSync(db.name, { throwIfNoEntry: false })?.ino;
+  const isInPlace = (): boolean => statSync(db.name, { throwIfNoEntry: false })?.ino === inode;
   const sql = statementCache(db);
   const writer = new Writer(db);
   return {
@@ -43,7 +49,16 @@ function storeOver(db: Db): Store {
     async dataVersion() {
       return db.pragma('data_version', { simple: true }) as number;
     },
+    async isInPlace() {
+      return isInPlace();
+    },
     async check() {
+      if (!isInPlace()) {
+        throw new MailProxyError(
+          'store_unavailable',
+          `The database ${db.name} was removed or replaced under the running server: start it again.`,
+        );
+      }
       sql('SELECT value FROM generation').get();
     },
     async close() {

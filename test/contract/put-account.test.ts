@@ -105,6 +105,13 @@ describe('a stored password', () => {
     expect(await open()).toBe('new');
   });
 
+  test('is not dropped by leaving its user out of a replacement: only null takes a user away', async () => {
+    await put('a', base);
+    await expect(put('a', { host: 'evil.example', port: 25 })).rejects.toThrow(coded('secret_required'));
+    expect(await open()).toBe('hunter2');
+    expect((await put('a', { host: 'plain.example', user: null })).hasPassword).toBe(false);
+  });
+
   test('follows the same host written otherwise', async () => {
     await put('a', base);
     await put('a', { host: 'SMTP.EXAMPLE.COM.' }, 'update');

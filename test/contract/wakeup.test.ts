@@ -1,3 +1,4 @@
+import { rmSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { watchOtherWriters } from '../../src/daemon/wakeup.js';
 import { useCleanup } from '../support/cleanup.js';
@@ -15,10 +16,15 @@ test('what another process commits is noticed, also right after the watching beg
       wake = resolve;
     });
   const first = changed();
-  const stop = watchOtherWriters(temp.store, silent, () => {
-    changes++;
-    wake();
-  });
+  const stop = watchOtherWriters(
+    temp.store,
+    silent,
+    () => {
+      changes++;
+      wake();
+    },
+    () => expect.unreachable(),
+  );
   closing(stop, (it) => it());
   temp.raw.exec("INSERT INTO settings VALUES ('host', 'a')");
   await first;
@@ -27,4 +33,18 @@ test('what another process commits is noticed, also right after the watching beg
   temp.raw.exec("UPDATE settings SET value = 'b' WHERE name = 'host'");
   await second;
   expect(changes).toBe(2);
+});
+
+test('a database that is removed under the daemon is noticed, and says that it cannot be written to', async () => {
+  const temp = closing(await openTempStore(), (it) => it.close());
+  await temp.store.check();
+  const lost = new Promise<void>((resolve) => {
+    closing(
+      watchOtherWriters(temp.store, silent, () => {}, resolve),
+      (stop) => stop(),
+    );
+  });
+  rmSync(temp.path);
+  await lost;
+  await expect(temp.store.check()).rejects.toThrow(expect.objectContaining({ code: 'store_unavailable' }));
 });

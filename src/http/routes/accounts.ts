@@ -85,6 +85,7 @@ export const accountRoutes: readonly Route[] = [
     who: 'tenant',
     summary: 'Connect and log in as for sending, without sending anything.',
     params,
+    body: z.strictObject({ tenant_id: wireIdSchema.nullish() }).optional(),
     answer: z.object({
       ok: z.boolean().describe('Whether the account can be used.'),
       steps: z.array(
