@@ -7,7 +7,8 @@ import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 
 const require = createRequire(import.meta.url);
-const folder = dirname(require.resolve('better-sqlite3/package.json'));
+const manifest = require.resolve('better-sqlite3/package.json');
+const folder = dirname(manifest);
 
 function run(args, env = {}) {
   const { status } = spawnSync(process.execPath, args, {
@@ -35,7 +36,7 @@ if (!isThere()) {
   process.stderr.write('Preparing better-sqlite3: where it has to be compiled this takes about a minute.\n');
   const prefix = dirname(dirname(process.execPath));
   const headers = existsSync(join(prefix, 'include/node/node.h')) ? { npm_config_nodedir: prefix } : {};
-  const downloaded = run([require.resolve('prebuild-install/bin.js', { paths: [folder] })]) && isThere();
+  const downloaded = run([createRequire(manifest).resolve('prebuild-install/bin.js')]) && isThere();
   if (!downloaded && !(run([nodeGyp(), 'rebuild', '--release'], headers) && isThere())) {
     process.stderr.write('better-sqlite3 could not be made: it needs a C++ compiler, make and Python 3.\n');
     process.exit(1);
