@@ -2,9 +2,10 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { fileURLToPath } from 'node:url';
+import { rotation } from './rotation.js';
 import { startup } from './startup.js';
 
-const BENCHMARKS = { startup };
+const BENCHMARKS = { startup, rotation };
 
 const wanted = process.argv.slice(2);
 const names = wanted.length === 0 ? Object.keys(BENCHMARKS) : wanted;

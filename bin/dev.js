@@ -17,6 +17,8 @@ const compiled = spawnSync(
   { cwd: root, stdio: ['ignore', 2, 2] },
 );
 if (compiled.status !== 0) process.exit(compiled.status ?? 1);
-// A manifest that is older than the commands would hide new ones.
-spawnSync(process.execPath, ['scripts/manifest.js'], { cwd: root, stdio: ['ignore', 2, 2] });
+// A bundle or manifest that is older than the commands would hide new ones.
+for (const script of ['scripts/bundle.js', 'scripts/manifest.js']) {
+  spawnSync(process.execPath, [script], { cwd: root, stdio: ['ignore', 2, 2] });
+}
 await import('./run.js');

@@ -8,9 +8,9 @@ if (argv.length === 1 && (argv[0] === '--version' || argv[0] === 'version')) {
   const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'));
   process.stdout.write(`${version}\n`);
 } else if (argv[0] === '__complete') {
-  const { answerCompletion } = await import('../dist/cli/complete.js');
+  const { answerCompletion } = await import('../lib/cli/complete.js');
   answerCompletion(argv.slice(argv[1] === '--' ? 2 : 1), new URL('../oclif.manifest.json', import.meta.url));
 } else {
-  const { main } = await import('../dist/cli/main.js');
+  const { main } = await import('../lib/cli/main.js');
   await main(argv, import.meta.url);
 }

@@ -144,6 +144,7 @@ export function accountBody(
     max_connections: input.maxConnections,
     from_address: input.fromAddress,
     is_default: input.isDefault,
+    allow_downgrade: input.allowDowngrade,
   };
   return Object.fromEntries(
     Object.entries(body).filter(([, value]) => value !== undefined),

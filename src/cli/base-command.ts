@@ -1,12 +1,15 @@
 import { string as stringArgument } from '@oclif/core/args';
 import { Command } from '@oclif/core/command';
 import { string as stringFlag } from '@oclif/core/flags';
+import type { Input, ParserOutput } from '@oclif/core/interfaces';
 import { homeDirectory, serverDirectory } from '../config/paths.js';
 import { MailProxyError } from '../core/errors.js';
 import { type Remembered, readCurrent } from './current.js';
 import { type Chosen, chooseServer, chooseTenant } from './scope.js';
 import { jsonRequested } from './scope-flags.js';
 import { requireServer, type ServerReference } from './servers.js';
+
+type Named = Record<string, unknown>;
 
 /** The positional `<server>` of commands such as `start` and `status`; spread it into `static args`. */
 export const serverArgument = {
@@ -56,6 +59,18 @@ export abstract class BaseCommand extends Command {
   /** Writes progress or a remark for people on stderr. */
   protected note(text: string): void {
     process.stderr.write(`${text}\n`);
+  }
+
+  /**
+   * Takes arguments from the command line only. The parser would fill one that was left out from stdin, where a secret may
+   * wait for `--…-stdin`: it would be taken for a name, and repeated in an error.
+   */
+  protected override async parse<F extends Named, B extends Named, A extends Named>(
+    options?: Input<F, B, A>,
+    argv?: string[],
+  ): Promise<ParserOutput<F, B, A>> {
+    for (const argument of Object.values(options?.args ?? {})) argument.ignoreStdin = true;
+    return await super.parse(options, argv);
   }
 
   /** Passes every failure on unchanged, so that it is reported in one place only. */

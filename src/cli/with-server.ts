@@ -29,7 +29,7 @@ export async function withKey<T>(
 ): Promise<T> {
   return await withServer(server, async (context) => {
     const token = process.env.GMP_API_TOKEN;
-    if (context.keyring.canSeal) return await here(context);
+    if (context.keyring.canSeal && context.store.audit.unlocked) return await here(context);
     if (token === undefined) return await here(context).catch(adviseToken);
     const client = await daemonClient(server, token);
     return client === undefined ? await here(context) : await there(client);

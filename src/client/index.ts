@@ -1,8 +1,11 @@
-import type { AccountWire, MessageWire, TenantWire } from '../core/wire.js';
+import type { AccountWire, MessageWire, TenantWire, TokenWire } from '../core/wire.js';
 import { type ClientOptions, createRequester } from './request.js';
 import type {
   AccountRequest,
   AccountTestAnswer,
+  AuditVerificationAnswer,
+  KeyVerification,
+  KeyWire,
   MessageBatchAnswer,
   MessageBatchRequest,
   MessageListRequest,
@@ -10,10 +13,11 @@ import type {
   StatusAnswer,
   TenantCreated,
   TenantRequest,
+  WireTime,
 } from './types.js';
 
 export { type ErrorCode, type FieldIssue, MailProxyError } from '../core/errors.js';
-export type { AccountWire, MessageWire, TenantWire } from '../core/wire.js';
+export type { AccountWire, MessageWire, TenantWire, TokenWire } from '../core/wire.js';
 export type { ClientOptions } from './request.js';
 export type * from './types.js';
 
@@ -30,6 +34,21 @@ export interface Client {
   listTenants(
     page?: PageRequest & { active_only?: boolean },
   ): Promise<{ tenants: TenantWire[]; next_cursor?: string }>;
+  /** Without its secrets. */
+  getTenant(id: string): Promise<TenantWire>;
+  /** Removes a tenant and everything that belongs to it; for admin tokens. */
+  deleteTenant(id: string): Promise<void>;
+  /** Makes a named token; it is answered once. For admin tokens, like all about tokens, keys and the audit trail. */
+  createToken(tenantId: string, token: { name: string; expires_at?: WireTime }): Promise<string>;
+  listTokens(tenantId: string): Promise<TokenWire[]>;
+  revokeToken(tenantId: string, name: string): Promise<void>;
+  /** Makes a new admin token; the one this client uses is dead then. */
+  rotateAdminToken(): Promise<string>;
+  listKeys(): Promise<KeyWire[]>;
+  verifyKeys(): Promise<KeyVerification>;
+  /** Puts every secret down under the primary key, with the keys that the daemon holds. */
+  reencrypt(): Promise<{ key_id: string; reencrypted: number; retired: string[] }>;
+  verifyAudit(head?: string): Promise<AuditVerificationAnswer>;
   /** Adds or replaces an account. */
   putAccount(account: AccountRequest): Promise<void>;
   listAccounts(
@@ -65,6 +84,7 @@ export function createClient(options: ClientOptions): Client {
     return fields as T;
   };
   const account = (id: string) => `/account/${encodeURIComponent(id)}`;
+  const tokens = (tenantId: string) => `/tenant/${encodeURIComponent(tenantId)}/tokens`;
   return {
     async health() {
       await get('/health');
@@ -80,6 +100,31 @@ export function createClient(options: ClientOptions): Client {
       };
     },
     listTenants: async (page = {}) => as(await get('/tenants', { ...page })),
+    getTenant: async (id) => as(await get(`/tenant/${encodeURIComponent(id)}`)),
+    async deleteTenant(id) {
+      await request({ method: 'DELETE', path: `/tenant/${encodeURIComponent(id)}` });
+    },
+    async createToken(tenantId, body) {
+      return String((await request({ method: 'POST', path: tokens(tenantId), body })).token);
+    },
+    listTokens: async (tenantId) => as<{ tokens: TokenWire[] }>(await get(tokens(tenantId))).tokens,
+    async revokeToken(tenantId, name) {
+      await request({ method: 'DELETE', path: `${tokens(tenantId)}/${encodeURIComponent(name)}` });
+    },
+    async rotateAdminToken() {
+      return String((await request({ method: 'POST', path: '/commands/rotate-token' })).token);
+    },
+    listKeys: async () => as<{ keys: KeyWire[] }>(await get('/keys')).keys,
+    async verifyKeys() {
+      const answer = await request({ method: 'POST', path: '/keys/verify', isBare: true });
+      return { ...as<Omit<KeyVerification, 'ok'>>(answer), ok: answer.ok === true };
+    },
+    reencrypt: async () => as(await request({ method: 'POST', path: '/keys/reencrypt' })),
+    async verifyAudit(head) {
+      const body = head === undefined ? {} : { head };
+      const answer = await request({ method: 'POST', path: '/command-log/verify', body, isBare: true });
+      return { ...as<Omit<AuditVerificationAnswer, 'ok'>>(answer), ok: answer.ok === true };
+    },
     async putAccount(body) {
       await request({ method: 'POST', path: '/account', body });
     },

@@ -24,6 +24,8 @@ export interface AccountRequest {
   max_connections?: number;
   from_address?: string | null;
   is_default?: boolean;
+  /** Lets an account that delivered over verified TLS be made weaker. */
+  allow_downgrade?: boolean;
 }
 
 /** What `POST /tenant` takes. */
@@ -127,4 +129,33 @@ export interface MessageListRequest extends PageRequest {
   active_only?: boolean;
   account_id?: string;
   batch_code?: string;
+}
+
+/** A key as `GET /keys` shows it. */
+export interface KeyWire {
+  id: string;
+  /** Where the daemon has it from; null when it does not have it. */
+  source: string | null;
+  primary: boolean;
+  /** How many stored secrets it opens. */
+  secrets: number;
+  recorded_at: string | null;
+  retired_at: string | null;
+}
+
+/** What `POST /keys/verify` answers. */
+export interface KeyVerification {
+  ok: boolean;
+  checked: number;
+  unreadable: Array<{ what: string; key_id: string; reason: string }>;
+}
+
+/** What `POST /command-log/verify` answers. */
+export interface AuditVerificationAnswer {
+  ok: boolean;
+  checked: number;
+  /** Records of older chains whose key is lost. */
+  unverifiable: number;
+  head: string | null;
+  problem: string | null;
 }

@@ -14,6 +14,9 @@ export default class Serve extends ServerCommand {
   static override flags = {
     host: string({ summary: 'Address to listen on; 127.0.0.1 when left out.', helpValue: 'ADDRESS' }),
     port: integer({ summary: 'Port to listen on; 8000 when left out.', min: 1, max: 65535 }),
+    'hold-unreadable': boolean({
+      summary: 'Go on without keys that stored passwords need; those accounts are held.',
+    }),
     spawned: boolean({ summary: 'Take secrets from a pipe.', hidden: true }),
   };
 
@@ -27,6 +30,7 @@ export default class Serve extends ServerCommand {
       host: flags.host,
       port: flags.port,
       mayCreateSecrets: false,
+      holdUnreadable: flags['hold-unreadable'] === true,
       spawned: flags.spawned === true,
     });
   }

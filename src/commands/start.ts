@@ -32,6 +32,9 @@ export default class Start extends ServerCommand {
       summary: 'Admin token; others on the host can read it here: GMP_API_TOKEN is safer.',
       helpValue: 'TOKEN',
     }),
+    'hold-unreadable': boolean({
+      summary: 'Go on without keys that stored passwords need; those accounts are held.',
+    }),
     foreground: boolean({ summary: 'Stay in the foreground and log to stderr.' }),
   };
 
@@ -44,7 +47,13 @@ export default class Start extends ServerCommand {
       this.warn(
         'Others on this host can read a token that is on a command line; GMP_API_TOKEN keeps it private.',
       );
-    const options = { directory: server.directory, host: flags.host, port: flags.port, apiToken };
+    const options = {
+      directory: server.directory,
+      host: flags.host,
+      port: flags.port,
+      apiToken,
+      holdUnreadable: flags['hold-unreadable'] === true,
+    };
     if (flags.foreground) {
       const { serveUntilStopped } = await import('../daemon/serve.js');
       let ready: DaemonReady | undefined;

@@ -14,8 +14,9 @@ export interface DaemonReady {
 export interface BootSecrets {
   /** Variables that hold secrets, by name. */
   env: Record<string, string>;
-  apiToken?: string;
+  apiToken?: { token: string; fromEnvironment: boolean };
   mayCreateSecrets: boolean;
+  holdUnreadable: boolean;
   logFile: string;
 }
 

@@ -1,3 +1,4 @@
+import { parseNetworks } from '../core/destination.js';
 import { MailProxyError } from '../core/errors.js';
 import { DEFAULT_PRIORITY, parsePriority } from '../core/priority.js';
 import type { Priority } from '../core/types.js';
@@ -15,6 +16,8 @@ export interface ResolvedDaemonConfig {
   logFormat: 'text' | 'json';
   schedulerActive: boolean;
   defaultPriority: Priority;
+  /** Networks whose `X-Real-IP` is believed. */
+  trustedProxies: string[];
 }
 
 /** Where settings come from, strongest first. */
@@ -71,6 +74,7 @@ export function resolveDaemonConfig({ flags, env, stored }: ConfigSources): Reso
     logFormat: format,
     schedulerActive: booleanFrom('GMP_SCHEDULER_ACTIVE', env.GMP_SCHEDULER_ACTIVE, true),
     defaultPriority: defaultPriorityFrom(env),
+    trustedProxies: proxiesFrom(env.GMP_TRUSTED_PROXIES),
   };
 }
 
@@ -87,4 +91,12 @@ export function defaultPriorityFrom(env: Readonly<Record<string, string | undefi
   } catch {
     throw invalid('GMP_DEFAULT_PRIORITY', '0 to 3 or "immediate", "high", "medium" or "low"');
   }
+}
+
+const LOOPBACK = ['127.0.0.0/8', '::1/128'];
+
+function proxiesFrom(text: string | undefined): string[] {
+  if (text === undefined || text.trim() === '') return LOOPBACK;
+  parseNetworks(text, 'GMP_TRUSTED_PROXIES');
+  return text.split(',').map((entry) => entry.trim());
 }

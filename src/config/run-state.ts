@@ -21,8 +21,11 @@ export interface RunState {
 export function processIdentity(pid: number): string {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-    // The command name may hold spaces and brackets: fields are counted after its closing one. Field 22 is the start.
-    const startTicks = stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19] ?? '';
+    // The command name may hold spaces and brackets: fields are counted after its closing one, the state first (field 3).
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+    // One that has ended and was not waited for yet is no process any more.
+    if (fields[0] === 'Z' || fields[0] === 'X') return '';
+    const startTicks = fields[19] ?? '';
     return `${startTicks}@${readlinkSync(`/proc/${pid}/ns/pid`)}`;
   } catch {
     return '';

@@ -38,6 +38,8 @@ export interface AccountInput {
   maxConnections?: number | undefined;
   fromAddress?: string | null | undefined;
   isDefault?: boolean | undefined;
+  /** Whether an account that delivered over verified TLS may be made weaker. */
+  allowDowngrade?: boolean | undefined;
 }
 
 /** Connections at once when nothing is said. */

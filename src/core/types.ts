@@ -15,7 +15,15 @@ export type Actor =
   | { kind: 'os-user'; name: string }
   | { kind: 'admin-token'; address: string }
   | { kind: 'tenant-token'; tenantId: string; tokenName: string; address: string }
+  /** Nobody who is known: a failed login. */
+  | { kind: 'anonymous'; address: string }
   | { kind: 'daemon' };
+
+/** Who changes something, and when: written to the audit trail in the same transaction. */
+export interface Change {
+  actor: Actor;
+  now: Millis;
+}
 
 /** Times are Unix milliseconds unless a name ends in `_ts` (Unix seconds, on the wire). */
 export type Millis = number;
@@ -61,6 +69,8 @@ export interface Account {
   fromAddress: string | null;
   isDefault: boolean;
   setBy: SetBy;
+  /** When it first delivered over TLS with a verified certificate; null when it never did. */
+  verifiedTlsAt: Millis | null;
   /** Grows whenever what a connection depends on (address, TLS, user, password) changes. */
   credentialVersion: number;
   createdAt: Millis;

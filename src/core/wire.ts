@@ -1,3 +1,4 @@
+import { type AuditRecord, auditDetail } from './audit.js';
 import { formatIso, formatTs } from './time.js';
 import type { Account, Message, Tenant } from './types.js';
 
@@ -79,6 +80,48 @@ export function messageToWire(message: Message) {
   };
 }
 
+/** A tenant's token as the HTTP contract and `--json` show it: neither the token nor its hash. */
+export function tokenToWire(token: {
+  name: string;
+  createdAt: number;
+  expiresAt: number | null;
+  lastUsedAt: number | null;
+}) {
+  const iso = (at: number | null): string | null => (at === null ? null : new Date(at).toISOString());
+  return {
+    name: token.name,
+    created_at: iso(token.createdAt),
+    expires_at: iso(token.expiresAt),
+    last_used_at: iso(token.lastUsedAt),
+  };
+}
+
+/** An audit record as the HTTP contract, exports and `--json` show it. */
+export function auditToWire(record: AuditRecord) {
+  return {
+    seq: record.seq,
+    chain: record.chain,
+    created_at: isoTime(record.at),
+    event: record.event,
+    actor: record.actor,
+    address: record.address,
+    tenant_id: record.tenantId,
+    subject: record.subject,
+    detail: auditDetail(record),
+    hash: record.hash,
+  };
+}
+
+/** A time that was edited by hand may be none: it is shown as it stands. */
+function isoTime(at: number): string {
+  const date = new Date(at);
+  return Number.isNaN(date.getTime()) ? String(at) : date.toISOString();
+}
+
+/** Token as on the wire. */
+export type TokenWire = ReturnType<typeof tokenToWire>;
+/** Audit record as on the wire. */
+export type AuditWire = ReturnType<typeof auditToWire>;
 /** Account as on the wire. */
 export type AccountWire = ReturnType<typeof accountToWire>;
 /** Tenant as on the wire. */

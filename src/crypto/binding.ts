@@ -57,3 +57,8 @@ export function callbackAdditionalData(tenantId: string, to: CallbackBinding): s
 export function webhookSecretAdditionalData(tenantId: string): string {
   return JSON.stringify(['mp1', 'tenants', tenantId, tenantId, 'webhook_secret']);
 }
+
+/** Additional data of the key of an audit chain. Fixed, like the above. */
+export function auditKeyAdditionalData(chain: number): string {
+  return JSON.stringify(['mp1', 'audit_keys', '', String(chain), 'value']);
+}

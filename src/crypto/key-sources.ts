@@ -104,7 +104,7 @@ export function rotatedKeyFile(serverDirectory: string, keyId: string): string {
  * credential, the server's own file (or the rotated file that the store records), then the previous keys. The first
  * is the one to encrypt with; the others only decrypt.
  *
- * @param recordedIds - Key ids that the store knows, whose rotated files are looked for in the server directory.
+ * @param recordedIds - Key ids that the store knows, the primary first, whose rotated files are looked for in the server directory.
  * @throws MailProxyError `key_invalid` or `unsafe_permissions` naming the source that is set but unusable: a bad
  * source is never passed over.
  */
@@ -142,13 +142,17 @@ export function findKeys(
     add(readRawKeyFile(path), path, 'credentials-directory');
   }
 
-  // The newest recorded key comes first: once rotated, it is the server's own source in place of encryption.key.
-  for (const id of recordedIds) {
-    const path = rotatedKeyFile(serverDirectory, id);
-    add(readServerKeyFile(path), path, 'server-file');
-  }
-  const own = serverKeyFile(serverDirectory);
-  add(readServerKeyFile(own), own, 'server-file');
+  // In the order of the records, whatever file a key is in: the primary first. A key that was added to decrypt, or that a
+  // rotation has only begun with, never goes before it.
+  const files = [
+    ...recordedIds.map((id) => rotatedKeyFile(serverDirectory, id)),
+    serverKeyFile(serverDirectory),
+  ];
+  const own = files.flatMap((path) => {
+    const key = readServerKeyFile(path);
+    return key === undefined ? [] : [{ key, path, place: placeOf(keyIdOf(key), recordedIds) }];
+  });
+  for (const { key, path } of own.sort((a, b) => a.place - b.place)) add(key, path, 'server-file');
 
   const previous = env.MAIL_PROXY_ENCRYPTION_KEY_PREVIOUS;
   if (previous !== undefined) {
@@ -166,4 +170,9 @@ export function findKeys(
     add(requireKeyFile(previousFile, 'MAIL_PROXY_ENCRYPTION_KEY_PREVIOUS_FILE'), previousFile, 'previous');
   }
   return found;
+}
+
+function placeOf(id: string, recordedIds: readonly string[]): number {
+  const place = recordedIds.indexOf(id);
+  return place === -1 ? recordedIds.length : place;
 }

@@ -32,6 +32,24 @@ export class Keyring {
     return this.#primaryId !== undefined && this.#keys.has(this.#primaryId);
   }
 
+  /** The key of the strongest source, which a daemon makes primary at its start. */
+  get first(): SourcedKey | undefined {
+    return [...this.#keys.values()].find((key) => key.kind !== 'previous');
+  }
+
+  /** The keys at hand, in order of priority. */
+  get keys(): SourcedKey[] {
+    return [...this.#keys.values()];
+  }
+
+  /** A ring of one key alone, to prove that it is enough. */
+  only(id: string): Keyring {
+    return new Keyring(
+      this.keys.filter((key) => key.id === id),
+      this.#primaryId,
+    );
+  }
+
   /** Ids of all keys at hand. */
   get ids(): string[] {
     return [...this.#keys.keys()];
@@ -45,16 +63,18 @@ export class Keyring {
   /**
    * Seals a secret under the primary key.
    *
+   * @param primaryId - The primary as the store has it at this moment; this ring's own when left out.
+   *
    * @throws MailProxyError `key_missing` when this process does not have the primary key.
    */
-  seal(plaintext: string, additionalData: string): SealedSecret {
-    const primary = this.#primaryId === undefined ? undefined : this.#keys.get(this.#primaryId);
+  seal(plaintext: string, additionalData: string, primaryId = this.#primaryId): SealedSecret {
+    const primary = primaryId === undefined ? undefined : this.#keys.get(primaryId);
     if (primary === undefined) {
       throw new MailProxyError(
         'key_missing',
-        this.#primaryId === undefined
+        primaryId === undefined
           ? 'This server has no encryption key yet: run "mail-proxy start", or set MAIL_PROXY_ENCRYPTION_KEY to the output of "mail-proxy keygen".'
-          : `The encryption key ${this.#primaryId} is not available to this command: set MAIL_PROXY_ENCRYPTION_KEY (or MAIL_PROXY_ENCRYPTION_KEY_FILE) to it, or set GMP_API_TOKEN to go through the running daemon.`,
+          : `The encryption key ${primaryId} is not available to this command: set MAIL_PROXY_ENCRYPTION_KEY (or MAIL_PROXY_ENCRYPTION_KEY_FILE) to it, or set GMP_API_TOKEN to go through the running daemon.`,
       );
     }
     return { value: sealSecret(primary.key, plaintext, additionalData), keyId: primary.id };

@@ -12,6 +12,8 @@ export interface ServeOptions {
   apiToken?: string | undefined;
   /** Whether a missing key and token are made (`start --foreground`). */
   mayCreateSecrets: boolean;
+  /** Whether to go on without keys that stored secrets need. */
+  holdUnreadable: boolean;
   /** Whether secrets wait on {@link BOOT_FDS}. */
   spawned: boolean;
   /** Called when it serves, in the foreground. */
@@ -26,7 +28,7 @@ const STOP_DEADLINE_MS = 30_000;
  */
 export async function serveUntilStopped(options: ServeOptions): Promise<void> {
   const boot = options.spawned ? readBootSecrets() : undefined;
-  const apiToken = boot === undefined ? (options.apiToken ?? process.env.GMP_API_TOKEN) : boot.apiToken;
+  const apiToken = boot === undefined ? foregroundToken(options) : boot.apiToken;
   let daemon: Awaited<ReturnType<typeof startDaemon>>;
   try {
     daemon = await startDaemon({
@@ -35,6 +37,7 @@ export async function serveUntilStopped(options: ServeOptions): Promise<void> {
       flags: { host: options.host, port: options.port },
       apiToken,
       mayCreateSecrets: boot?.mayCreateSecrets ?? options.mayCreateSecrets,
+      holdUnreadable: boot?.holdUnreadable ?? options.holdUnreadable,
       sink: boot === undefined ? stderrSink : rotatingFile(boot.logFile),
     });
   } catch (error) {
@@ -61,6 +64,13 @@ export async function serveUntilStopped(options: ServeOptions): Promise<void> {
     process.exitCode = 1;
   }
   await daemon.stop(STOP_DEADLINE_MS);
+}
+
+function foregroundToken({
+  apiToken,
+}: ServeOptions): { token: string; fromEnvironment: boolean } | undefined {
+  const token = apiToken ?? process.env.GMP_API_TOKEN;
+  return token === undefined ? undefined : { token, fromEnvironment: apiToken === undefined };
 }
 
 const stderrSink: LineSink = { write: (line) => void process.stderr.write(line) };

@@ -8,6 +8,7 @@ import type { Keyring } from '../crypto/keyring.js';
 import type { StoredAccount } from '../store/accounts.js';
 import type { Claim, Lane as LaneKey, Settlement } from '../store/claim-types.js';
 import type { Store } from '../store/store.js';
+import type { DestinationGuard } from './destination-guard.js';
 import { explainFailure } from './explain-failure.js';
 import { Lane } from './lane.js';
 import { composeMime } from './mime.js';
@@ -18,10 +19,14 @@ import { failureOf, releaseOf, settlementOf } from './settlement.js';
 export interface DispatcherOptions {
   store: Store;
   keyring(): Keyring;
+  /** Reads the sources of keys again: one may have been added since. */
+  reloadKeys(): Promise<void>;
   /** Unix milliseconds. */
   now(): Millis;
   random: RandomSource;
   log: Log;
+  /** For destinations that tenants chose. */
+  guard: DestinationGuard;
   /** Name of this process in the claims it makes. */
   owner: string;
 }
@@ -246,22 +251,20 @@ export class Dispatcher {
       lane = new Lane(key.accountPk, key.tenantId);
       this.#lanes.set(key.accountPk, lane);
     }
-    return this.#connectIfChanged(lane, account) ? lane : undefined;
+    return (await this.#connectIfChanged(lane, account)) ? lane : undefined;
   }
 
   /** Gives a lane connections of the account as it is now. False while its password does not open. */
-  #connectIfChanged(lane: Lane, account: StoredAccount): boolean {
-    const { keyring, log } = this.#options;
+  async #connectIfChanged(lane: Lane, account: StoredAccount): Promise<boolean> {
     const isSame =
       lane.credentialVersion === account.credentialVersion && lane.maxConnections === account.maxConnections;
     if (lane.pool !== undefined && isSame) return true;
     lane.replacePool(undefined);
     try {
-      lane.replacePool(this.#connect(account, openPassword(keyring(), account)));
+      lane.replacePool(this.#connect(account, await this.#openPassword(account)));
     } catch (error) {
       if (!(error instanceof MailProxyError)) throw error;
-      if (lane.held !== error.message)
-        log.error(`Account '${account.id}' of tenant '${account.tenantId}' is held: ${error.message}`);
+      if (lane.held !== error.message) await this.#tellHeld(account, error);
       lane.held = error.message;
       return false;
     }
@@ -273,10 +276,44 @@ export class Dispatcher {
     return true;
   }
 
+  async #openPassword(account: StoredAccount): Promise<string | null> {
+    const { keyring, reloadKeys } = this.#options;
+    try {
+      return openPassword(keyring(), account);
+    } catch (error) {
+      if (!(error instanceof MailProxyError) || error.code !== 'key_missing') throw error;
+      await reloadKeys();
+      return openPassword(keyring(), account);
+    }
+  }
+
+  /** A password that was moved, edited or pointed elsewhere is never used; the account is held, and the trail says so. */
+  async #tellHeld({ id, tenantId }: StoredAccount, { code, message }: MailProxyError): Promise<void> {
+    const { store, log, now } = this.#options;
+    log.error(`Account '${id}' of tenant '${tenantId}' is held: ${message}`);
+    await store.audit
+      .append(
+        [
+          {
+            event: 'account.held',
+            actor: { kind: 'daemon' },
+            tenantId,
+            subject: id,
+            detail: { reason: code },
+          },
+        ],
+        now(),
+      )
+      .catch((error: unknown) =>
+        log.error('That the account is held could not be written to the audit trail', { err: error }),
+      );
+  }
+
   #connect(account: StoredAccount, password: string | null): SessionPool {
-    const { host, port, tls, tlsVerify, tlsCa, user } = account;
+    const { host, port, tls, tlsVerify, tlsCa, user, setBy } = account;
+    const guarded = setBy === 'tenant' ? { guard: this.#options.guard } : {};
     return new SessionPool(
-      { host, port, tls, tlsVerify, tlsCa, user, password },
+      { host, port, tls, tlsVerify, tlsCa, user, password, ...guarded },
       { maxConnections: account.maxConnections },
     );
   }
@@ -314,6 +351,8 @@ export class Dispatcher {
       if (pool === lane.pool && lane.works()) {
         log.info(`Account '${lane.account.id}' of tenant '${lane.tenantId}' works again`);
       }
+      // What went through a connection of before says nothing about the account as it is now.
+      if (pool === lane.pool) this.#noteVerifiedTls(lane);
       return settlementOf(claim, outcome, { now: now(), random, server: lane.account });
     } catch (error) {
       if (error instanceof MailProxyError && error.code === 'cancelled') return releaseOf(claim, null);
@@ -327,6 +366,18 @@ export class Dispatcher {
       }
       return releaseOf(claim, reason);
     }
+  }
+
+  /** Once for each version of an account that has delivered over verified TLS. */
+  #noteVerifiedTls(lane: Lane): void {
+    const { account, credentialVersion } = lane;
+    if (account.tls === 'none' || !account.tlsVerify || account.verifiedTlsAt !== null) return;
+    const { now, store, log } = this.#options;
+    lane.account = { ...account, verifiedTlsAt: now() };
+    // Beside the delivery: that it cannot be noted says nothing about the message.
+    store.accounts
+      .noteVerifiedTls(lane.accountPk, credentialVersion, now())
+      .catch((error: unknown) => log.error('Verified TLS could not be noted', { err: error }));
   }
 
   /** Writes the result, however long the disk needs: a known outcome is never dropped while this process lives. */

@@ -29,6 +29,9 @@ export function explainFailure(failure: SmtpFailure, address: FailureAddress): s
   if (failure.isLocalRefusal) return explainLocalRefusal(cause, server);
   switch (failure.step) {
     case 'dns':
+      if (cause === 'DESTINATION_REFUSED') {
+        return `${host} is on a private network, which a tenant may not have mail sent to: ask the operator to allow it (MAIL_PROXY_ALLOW_PRIVATE).`;
+      }
       return `The name ${host} cannot be resolved (${cause || 'no answer'}); check the host name and this machine's DNS.`;
     case 'connect':
       return explainConnect(cause, server);

@@ -10,7 +10,14 @@ export class Lane {
   readonly accountPk: number;
   readonly tenantId: string;
   /** Name and address of the account, for logs and people. */
-  account: Pick<Account, 'id' | 'host' | 'port'> = { id: '', host: '', port: 0 };
+  account: Pick<Account, 'id' | 'host' | 'port' | 'tls' | 'tlsVerify' | 'verifiedTlsAt'> = {
+    id: '',
+    host: '',
+    port: 0,
+    tls: 'none',
+    tlsVerify: true,
+    verifiedTlsAt: null,
+  };
   /** Version that `pool` was made for. */
   credentialVersion = 0;
   /** Connections that `pool` may have. */

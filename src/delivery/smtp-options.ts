@@ -2,6 +2,7 @@ import { isIP } from 'node:net';
 import type { SMTPConnectionOptions } from 'nodemailer/lib/smtp-connection';
 import { MailProxyError } from '../core/errors.js';
 import type { Millis, TlsMode } from '../core/types.js';
+import type { DestinationGuard } from './destination-guard.js';
 
 /** Everything a connection to an SMTP server depends on, with its password in clear. */
 export interface SmtpEndpoint {
@@ -15,6 +16,8 @@ export interface SmtpEndpoint {
   tlsCa: string | null;
   user: string | null;
   password: string | null;
+  /** Set where a tenant chose the host: decides which address may be dialled. */
+  guard?: DestinationGuard;
 }
 
 /** How long a server may take, in milliseconds. */
@@ -50,12 +53,14 @@ const MAX_RESPONSE_SIZE = 64 * 1024;
  * Makes nodemailer's connection options. `none` never upgrades even when STARTTLS is offered, `starttls` never goes on
  * without it, TLS 1.2 is the least in both TLS modes, and nothing is logged, because a log would hold credentials.
  * @param hello - Name for EHLO; this machine's own when left out.
+ * @param dial - The address to connect to; the host's own when left out. The certificate is checked for the host either way.
  * @throws MailProxyError `validation_failed` when `hello` could carry more than a name (RFC 5321, section 4.1.3).
  */
 export function smtpConnectionOptions(
   endpoint: SmtpEndpoint,
   hello?: string,
   timeouts: SmtpTimeouts = SMTP_TIMEOUTS,
+  dial?: string,
 ): SMTPConnectionOptions {
   if (hello !== undefined && !/^[A-Za-z0-9.:_[\]-]{1,255}$/.test(hello)) {
     throw new MailProxyError(
@@ -65,7 +70,7 @@ export function smtpConnectionOptions(
   }
   const host = endpoint.host.replace(/^\[(.*)\]$/, '$1');
   return {
-    host,
+    host: dial ?? host,
     port: endpoint.port,
     secure: endpoint.tls === 'ssl',
     requireTLS: endpoint.tls === 'starttls',

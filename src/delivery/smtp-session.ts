@@ -3,6 +3,7 @@ import type { SMTPConnectionSendInfo } from 'nodemailer/lib/smtp-connection';
 import { type SendOutcome, SmtpFailure } from '../core/smtp-outcome.js';
 import { parseReply, type SmtpReply } from '../core/smtp-reply.js';
 import type { Envelope } from '../core/types.js';
+import { DestinationRefused } from './destination-guard.js';
 import { MarkedBody } from './marked-body.js';
 import { SmtpChannel } from './smtp-channel.js';
 import { refuseEnvelope } from './smtp-envelope.js';
@@ -48,10 +49,10 @@ export class SmtpSession {
   #extensions = '';
   #needsReset = false;
 
-  private constructor(endpoint: SmtpEndpoint, options: OpenOptions) {
+  private constructor(endpoint: SmtpEndpoint, options: OpenOptions, dial?: string) {
     this.#endpoint = endpoint;
     this.#timeouts = { ...SMTP_TIMEOUTS, ...options.timeouts };
-    this.#channel = new SmtpChannel(smtpConnectionOptions(endpoint, options.hello, this.#timeouts));
+    this.#channel = new SmtpChannel(smtpConnectionOptions(endpoint, options.hello, this.#timeouts, dial));
   }
 
   /**
@@ -60,7 +61,7 @@ export class SmtpSession {
    * @throws MailProxyError `validation_failed` for an EHLO name that is none.
    */
   static async open(endpoint: SmtpEndpoint, options: OpenOptions = {}): Promise<SmtpSession> {
-    const session = new SmtpSession(endpoint, options);
+    const session = new SmtpSession(endpoint, options, await dialled(endpoint));
     try {
       await session.#open(options.signal);
     } catch (error) {
@@ -219,4 +220,18 @@ export class SmtpSession {
 function asFailure(error: unknown): SmtpFailure {
   if (error instanceof SmtpFailure) return error;
   throw error;
+}
+
+/** The address to dial where a tenant chose the host. @throws SmtpFailure at step `dns`. */
+async function dialled({ host, guard }: SmtpEndpoint): Promise<string | undefined> {
+  if (guard === undefined) return undefined;
+  try {
+    return await guard(host);
+  } catch (error) {
+    if (error instanceof DestinationRefused) {
+      throw new SmtpFailure({ step: 'dns', causeCode: 'DESTINATION_REFUSED' });
+    }
+    const causeCode = error instanceof Error && 'code' in error ? String(error.code) : null;
+    throw new SmtpFailure({ step: 'dns', causeCode });
+  }
 }

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { AUDIT_EVENT_NAMES } from '../core/audit.js';
 import { ERROR_CODES, type ErrorCode } from '../core/errors.js';
 
 const unixSeconds = z.int().nullable().describe('Unix seconds.');
@@ -49,6 +50,28 @@ export const tenantAnswer = z.object({
   attachment_roots: z.array(z.string()),
   created_at: isoTime,
   updated_at: isoTime,
+});
+
+/** Fields of a tenant's token as it is shown. */
+export const tokenAnswer = z.object({
+  name: z.string(),
+  created_at: z.string().nullable(),
+  expires_at: z.string().nullable(),
+  last_used_at: z.string().nullable(),
+});
+
+/** Fields of an audit record. */
+export const auditAnswer = z.object({
+  seq: z.int(),
+  chain: z.int().describe('A lost audit key begins a new chain.'),
+  created_at: isoTime,
+  event: z.enum(AUDIT_EVENT_NAMES),
+  actor: z.string(),
+  address: z.string().nullable(),
+  tenant_id: z.string().nullable(),
+  subject: z.string().nullable(),
+  detail: z.record(z.string(), z.unknown()),
+  hash: z.string().describe('HMAC over this record and the hash before it.'),
 });
 
 /** What a message can be, as people and clients see it. */

@@ -1,15 +1,10 @@
 import ipaddr from 'ipaddr.js';
+import { parseNetworks } from '../core/destination.js';
 
 /** Proxies that are believed when nothing is said: those on this machine. */
 export const DEFAULT_TRUSTED_PROXIES: readonly string[] = ['127.0.0.0/8', '::1/128'];
 
 type Network = [ipaddr.IPv4 | ipaddr.IPv6, number];
-
-function networkOf(text: string): Network {
-  if (text.includes('/')) return ipaddr.parseCIDR(text);
-  const address = ipaddr.process(text);
-  return [address, address.kind() === 'ipv4' ? 32 : 128];
-}
 
 function contains([network, bits]: Network, address: ipaddr.IPv4 | ipaddr.IPv6): boolean {
   return network.kind() === address.kind() && address.match(network, bits);
@@ -20,12 +15,12 @@ function contains([network, bits]: Network, address: ipaddr.IPv4 | ipaddr.IPv6):
  * speaks for in `X-Real-IP`. Anything there that is not one address is ignored.
  *
  * @param trusted - Addresses or CIDR networks.
- * @throws Error for an entry that is neither.
+ * @throws MailProxyError `usage` for an entry that is neither.
  */
 export function clientAddress(
   trusted: readonly string[] = DEFAULT_TRUSTED_PROXIES,
 ): (peer: string | undefined, realIp: string | undefined) => string {
-  const networks = trusted.map(networkOf);
+  const networks = parseNetworks(trusted.join(','), 'GMP_TRUSTED_PROXIES');
   return (peer, realIp) => {
     if (peer === undefined || !ipaddr.isValid(peer)) return '';
     const address = ipaddr.process(peer);

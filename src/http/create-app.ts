@@ -9,11 +9,14 @@ import { openApiRoute } from './openapi.js';
 import { registerRoutes } from './register-routes.js';
 import type { Route } from './route.js';
 import { accountRoutes } from './routes/accounts.js';
+import { commandLogRoutes } from './routes/command-log.js';
 import { commandRoutes } from './routes/commands.js';
 import { healthRoutes } from './routes/health.js';
+import { keyRoutes } from './routes/keys.js';
 import { messageRoutes } from './routes/messages.js';
 import { statusRoutes } from './routes/status.js';
 import { tenantRoutes } from './routes/tenants.js';
+import { tokenRoutes } from './routes/tokens.js';
 
 const declared: readonly Route[] = [
   ...healthRoutes,
@@ -22,6 +25,9 @@ const declared: readonly Route[] = [
   ...accountRoutes,
   ...messageRoutes,
   ...commandRoutes,
+  ...tokenRoutes,
+  ...keyRoutes,
+  ...commandLogRoutes,
 ];
 
 /** Every route that the app serves: the one list that router, OpenAPI document and tests read. */

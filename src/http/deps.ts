@@ -1,7 +1,9 @@
 import type { Log } from '../core/log.js';
 import type { Millis, Priority } from '../core/types.js';
 import type { Keyring } from '../crypto/keyring.js';
+import type { DestinationGuard } from '../delivery/destination-guard.js';
 import type { OpenOptions } from '../delivery/smtp-session.js';
+import type { AuthAudit } from '../services/auth-audit.js';
 import type { Store } from '../store/store.js';
 
 /** Everything that the HTTP layer needs from the process that it runs in. */
@@ -9,6 +11,10 @@ export interface AppDeps {
   store: Store;
   /** The keys at hand now; they may be replaced while the process runs. */
   keyring: () => Keyring;
+  /** Reads the sources of keys again: one may have been added since. */
+  reloadKeys(): Promise<void>;
+  /** Where logins are written down. */
+  authAudit: Pick<AuthAudit, 'failed' | 'succeeded'>;
   /** Unix milliseconds. */
   now(): Millis;
   /** When the process began to serve, Unix milliseconds. */
@@ -27,6 +33,8 @@ export interface AppDeps {
   bodyLimit?: number;
   /** Networks whose `X-Real-IP` is believed, as addresses or CIDR. @defaultValue the loopback networks */
   trustedProxies?: readonly string[];
+  /** For destinations that tenants chose. */
+  guard: DestinationGuard;
   /** How an account is tried: EHLO name and timeouts. */
   probe?: Omit<OpenOptions, 'signal'>;
 }

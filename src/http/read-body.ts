@@ -16,7 +16,8 @@ async function readChunks(body: ReadableStream<Uint8Array>, limit: number): Prom
     if (done) return Buffer.concat(chunks, size);
     size += value.byteLength;
     if (size > limit) {
-      await reader.cancel();
+      // Not cancelled: that would cut the connection before the client has read why. The adapter takes in the rest, within bounds.
+      reader.releaseLock();
       throw tooLarge(limit);
     }
     chunks.push(value);

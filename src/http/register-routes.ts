@@ -1,34 +1,25 @@
 import type { OpenAPIHono } from '@hono/zod-openapi';
 import { MailProxyError } from '../core/errors.js';
-import type { Actor } from '../core/types.js';
+import { FailureThrottle } from '../core/failure-throttle.js';
 import type { ServiceContext } from '../services/context.js';
 import type { AppContext, AppEnv, Middleware } from './app-env.js';
 import type { AppDeps } from './deps.js';
-import { authentication, firstUsePerMinute } from './middleware/authentication.js';
+import { actorOf, authentication, firstUsePerMinute } from './middleware/authentication.js';
 import { DEFAULT_BODY_LIMIT, jsonBody } from './middleware/json-body.js';
 import { isAboutTenant, tenantInBody, tenantInUrl } from './middleware/tenant-resolution.js';
 import { singleValues } from './query.js';
 import type { Route, RouteShape, Who } from './route.js';
 
-function actorOf(c: AppContext): Actor | undefined {
-  const principal = c.get('caller')?.principal;
-  const address = c.get('address');
-  if (principal === undefined) return undefined;
-  return principal.kind === 'admin'
-    ? { kind: 'admin-token', address }
-    : { kind: 'tenant-token', tenantId: principal.tenantId, tokenName: principal.tokenName, address };
-}
-
 function contextOf(deps: AppDeps, c: AppContext): ServiceContext | undefined {
-  const actor = actorOf(c);
-  if (actor === undefined) return undefined;
+  const principal = c.get('caller')?.principal;
+  if (principal === undefined) return undefined;
   return {
     store: deps.store,
     // Only what needs a key asks for one.
     get keyring() {
       return deps.keyring();
     },
-    actor,
+    actor: actorOf(principal, c.get('address')),
     now: () => deps.now(),
   };
 }
@@ -77,10 +68,12 @@ function allowedMethods(routes: readonly Route[]): string {
  * token unless the path is for anyone.
  */
 export function registerRoutes(app: OpenAPIHono<AppEnv>, deps: AppDeps, routes: readonly Route[]): void {
-  const { store, log } = deps;
+  const { store, log, authAudit } = deps;
   const now = () => deps.now();
   const isFirstUse = firstUsePerMinute(now);
-  const requireToken = (who: Who) => authentication({ store, now, log, who, isFirstUse });
+  const throttle = new FailureThrottle();
+  const requireToken = (who: Who) =>
+    authentication({ store, now, log, authAudit, who, isFirstUse, throttle });
 
   for (const route of routes) {
     app.on(
@@ -92,14 +85,21 @@ export function registerRoutes(app: OpenAPIHono<AppEnv>, deps: AppDeps, routes: 
       jsonBody({ expects: bodyOf(route), limit: deps.bodyLimit ?? DEFAULT_BODY_LIMIT }),
       tenantInBody(route),
       async (c) => {
-        const answer = await route.run({
-          deps,
-          context: contextOf(deps, c),
-          tenantId: c.get('tenantId'),
-          isAdmin: c.get('caller')?.principal.kind === 'admin',
-          params: c.req.param(),
-          query: queryOf(c, route.who),
-          body: c.get('body'),
+        const call = () =>
+          route.run({
+            deps,
+            context: contextOf(deps, c),
+            tenantId: c.get('tenantId'),
+            isAdmin: c.get('caller')?.principal.kind === 'admin',
+            params: c.req.param(),
+            query: queryOf(c, route.who),
+            body: c.get('body'),
+          });
+        // A rotation may have made a new key primary since the keys were read; nothing was changed without it.
+        const answer = await call().catch(async (error: unknown) => {
+          if (!(error instanceof MailProxyError) || error.code !== 'key_missing') throw error;
+          await deps.reloadKeys();
+          return call();
         });
         return answer instanceof Response ? answer : c.json(answer);
       },

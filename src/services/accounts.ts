@@ -4,7 +4,7 @@ import type { StoredAccount } from '../store/accounts.js';
 import { withoutPassword } from '../store/accounts.js';
 import { tenantScope } from '../store/scope.js';
 import type { Store } from '../store/store.js';
-import type { ServiceContext } from './context.js';
+import { changeBy, type ServiceContext } from './context.js';
 import { type Page, readPage } from './page.js';
 import { tenantNotFound } from './tenants.js';
 
@@ -55,14 +55,13 @@ export async function getAccount(
 
 /** @throws MailProxyError `account_not_found`, `account_in_use`. */
 export async function deleteAccount(
-  context: Pick<ServiceContext, 'store' | 'now'>,
+  context: Pick<ServiceContext, 'store' | 'actor' | 'now'>,
   tenantId: string,
   id: string,
   options: { force: boolean },
 ): Promise<void> {
-  const removed = await context.store.accounts.delete(tenantScope(tenantId), id, {
+  const removed = await context.store.accounts.delete(tenantScope(tenantId), id, changeBy(context), {
     failWaiting: options.force,
-    now: context.now(),
   });
   if (!removed) throw notFound(tenantId, id);
 }

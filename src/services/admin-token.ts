@@ -1,4 +1,5 @@
 import { MailProxyError } from '../core/errors.js';
+import type { Change } from '../core/types.js';
 import { generateToken, hashToken, isTokenLength } from '../crypto/token.js';
 import type { Store } from '../store/store.js';
 
@@ -19,7 +20,7 @@ export interface SettledAdminToken {
  */
 export async function checkAdminToken(
   store: Store,
-  given: string | undefined,
+  given: { token: string } | undefined,
   { mayCreate }: { mayCreate: boolean },
 ): Promise<void> {
   if (given === undefined) {
@@ -29,13 +30,13 @@ export async function checkAdminToken(
       'There is no admin token: set GMP_API_TOKEN, or run "mail-proxy start", which makes one.',
     );
   }
-  if (!isTokenLength(given)) {
+  if (!isTokenLength(given.token)) {
     throw new MailProxyError(
       'validation_failed',
       'The admin token must be 1 to 512 bytes: check GMP_API_TOKEN or --api-token.',
     );
   }
-  if ((await store.tokens.findByHash(hashToken(given))) !== undefined) {
+  if ((await store.tokens.findByHash(hashToken(given.token))) !== undefined) {
     throw new MailProxyError('already_exists', 'The admin token is in use by a tenant: choose another.');
   }
 }
@@ -49,20 +50,22 @@ export async function checkAdminToken(
  */
 export async function settleAdminToken(
   store: Store,
-  given: string | undefined,
-  options: { mayCreate: boolean },
+  given: { token: string; fromEnvironment: boolean } | undefined,
+  options: { mayCreate: boolean; by: Change },
 ): Promise<SettledAdminToken> {
   await checkAdminToken(store, given, options);
   const stored = await store.settings.get('admin_token_hash');
   if (given === undefined) {
+    await store.settings.tell('admin_token_source', 'stored');
     if (stored !== undefined) return { generated: undefined, warnings: [] };
     const token = generateToken('admin');
-    await store.settings.set('admin_token_hash', hashToken(token));
+    await store.settings.set('admin_token_hash', hashToken(token), options.by);
     return { generated: token, warnings: [] };
   }
-  const hash = hashToken(given);
-  if (stored !== hash) await store.settings.set('admin_token_hash', hash);
-  const short = Buffer.byteLength(given) < SHORT_TOKEN;
+  await store.settings.tell('admin_token_source', given.fromEnvironment ? 'environment' : 'stored');
+  const hash = hashToken(given.token);
+  if (stored !== hash) await store.settings.set('admin_token_hash', hash, options.by);
+  const short = Buffer.byteLength(given.token) < SHORT_TOKEN;
   return {
     generated: undefined,
     warnings: short ? [`The admin token is shorter than ${SHORT_TOKEN} bytes and easy to guess.`] : [],

@@ -2,7 +2,9 @@ import { equalHashes, hashToken, isTokenLength } from '../crypto/token.js';
 import type { Store } from '../store/store.js';
 
 /** Who a token belongs to. */
-export type Principal = { kind: 'admin' } | { kind: 'tenant'; tenantId: string; tokenName: string };
+export type Principal =
+  | { kind: 'admin' }
+  | { kind: 'tenant'; tenantId: string; tokenName: string; tokenPk: number };
 
 /**
  * Finds out whose token this is. Its length is bounded before it is hashed; hashes are compared in constant time.
@@ -17,5 +19,5 @@ export async function authenticate(store: Store, token: string, now: number): Pr
   const found = await store.tokens.findByHash(hash);
   if (found === undefined || !equalHashes(found.hash, hash)) return undefined;
   if (!found.tenantActive || (found.expiresAt !== null && found.expiresAt <= now)) return undefined;
-  return { kind: 'tenant', tenantId: found.tenantId, tokenName: found.name };
+  return { kind: 'tenant', tenantId: found.tenantId, tokenName: found.name, tokenPk: found.pk };
 }

@@ -1,4 +1,4 @@
-import type { Actor, SetBy } from '../core/types.js';
+import type { Actor, Change, SetBy } from '../core/types.js';
 import type { Keyring } from '../crypto/keyring.js';
 import type { Store } from '../store/store.js';
 
@@ -9,6 +9,11 @@ export interface ServiceContext {
   actor: Actor;
   /** Unix milliseconds. */
   now(): number;
+}
+
+/** The actor and the time of a change made now. */
+export function changeBy({ actor, now }: Pick<ServiceContext, 'actor' | 'now'>): Change {
+  return { actor, now: now() };
 }
 
 /** Who is recorded as having set a destination: the operator unless a tenant's own token acts. */

@@ -4,6 +4,7 @@ import { serverPaths } from '../config/server-paths.js';
 import { MailProxyError } from '../core/errors.js';
 import type { Environment } from '../crypto/key-sources.js';
 import { openStore } from '../store/store.js';
+import { unlockAudit } from './audit-chain.js';
 import type { ServiceContext } from './context.js';
 import { loadKeyring } from './unlock-keys.js';
 
@@ -30,6 +31,8 @@ export async function openServer(server: string, directory: string, env: Environ
   const store = await openStore(paths.database);
   try {
     const keyring = await loadKeyring(store, { env, serverDirectory: directory });
+    // Without its key the trail cannot be written, and nothing that is audited can be changed here.
+    await unlockAudit(store, keyring);
     return {
       context: { store, keyring, actor: { kind: 'os-user', name: userName() }, now: Date.now },
       close: () => store.close(),

@@ -6,11 +6,11 @@ import {
 } from '../core/account-settings.js';
 import { MailProxyError } from '../core/errors.js';
 import { requireId } from '../core/ids.js';
-import type { Account, SealedSecret } from '../core/types.js';
+import type { Account, SealedSecret, SetBy } from '../core/types.js';
 import { passwordAdditionalData } from '../crypto/binding.js';
 import type { AccountChange, StoredAccount } from '../store/accounts.js';
 import { tenantScope } from '../store/scope.js';
-import { type ServiceContext, setBy } from './context.js';
+import { changeBy, type ServiceContext, setBy } from './context.js';
 
 /** How what was said meets an account that exists. */
 export type PutMode =
@@ -37,7 +37,7 @@ export async function putAccount(
 ): Promise<Account> {
   const scope = tenantScope(tenantId);
   if (id !== undefined) requireId(id, 'account');
-  return context.store.accounts.put(scope, id, context.now(), (current, accountId) => {
+  return context.store.accounts.put(scope, id, changeBy(context), (current, accountId, keyId) => {
     if (mode === 'add' && current !== undefined) {
       throw new MailProxyError(
         'already_exists',
@@ -53,16 +53,19 @@ export async function putAccount(
     // Replacing the default account must not leave the tenant's messages without one.
     const isDefault = input.isDefault ?? current?.isDefault;
     const settings = resolveAccountSettings({ ...input, isDefault }, mode === 'update' ? current : undefined);
+    refuseDowngrade(settings, current, input.allowDowngrade === true);
     return {
       ...settings,
-      setBy: setBy(context.actor),
-      password: nextPassword(context, tenantId, accountId, settings, input, current),
+      verifiedTlsAt: current?.verifiedTlsAt ?? null,
+      setBy: whoChose(context, settings, current),
+      password: nextPassword(context, keyId, tenantId, accountId, settings, input, current),
     } satisfies AccountChange;
   });
 }
 
 function nextPassword(
   context: ServiceContext,
+  keyId: string | undefined,
   tenantId: string,
   accountId: string,
   settings: AccountSettings,
@@ -71,7 +74,7 @@ function nextPassword(
 ): SealedSecret | null {
   const takesUserAway = user === null;
   if (password !== undefined) {
-    return context.keyring.seal(password, passwordAdditionalData(tenantId, accountId, settings));
+    return context.keyring.seal(password, passwordAdditionalData(tenantId, accountId, settings), keyId);
   }
   if (settings.user === null) {
     // Leaving the user out is not the same as taking it away: that is said with null.
@@ -97,4 +100,37 @@ function secretRequired(accountId: string): MailProxyError {
     `The stored password of account "${accountId}" is bound to its host, port, TLS settings and user: send the password again to change them.`,
     { issues: [{ path: 'password', message: 'Send the password again.' }] },
   );
+}
+
+/** Who chose the destination: whoever set it last, not whoever changed a limit since. */
+function whoChose(
+  context: ServiceContext,
+  settings: AccountSettings,
+  current: StoredAccount | undefined,
+): SetBy {
+  const isSame = current !== undefined && current.host === settings.host && current.port === settings.port;
+  return isSame ? current.setBy : setBy(context.actor);
+}
+
+/**
+ * An account that once delivered over verified TLS is never made weaker in passing.
+ *
+ * @throws MailProxyError `downgrade_refused`.
+ */
+function refuseDowngrade(
+  settings: AccountSettings,
+  current: StoredAccount | undefined,
+  allowed: boolean,
+): void {
+  if (current === undefined || current.verifiedTlsAt === null || allowed) return;
+  // One that was made weaker on purpose goes on as it is.
+  if (!isVerified(current) || isVerified(settings)) return;
+  throw new MailProxyError(
+    'downgrade_refused',
+    `The account "${current.id}" has delivered over verified TLS: say allow_downgrade (--allow-downgrade) to make it weaker on purpose.`,
+  );
+}
+
+function isVerified({ tls, tlsVerify }: Pick<AccountSettings, 'tls' | 'tlsVerify'>): boolean {
+  return tls !== 'none' && tlsVerify;
 }

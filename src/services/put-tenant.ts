@@ -9,11 +9,12 @@ import {
 } from '../core/tenant-settings.js';
 import type { SealedSecret, Tenant } from '../core/types.js';
 import { callbackAdditionalData, webhookSecretAdditionalData } from '../crypto/binding.js';
-import { generateToken, generateWebhookSecret, hashToken, isTokenLength } from '../crypto/token.js';
+import { generateToken, generateWebhookSecret, hashToken } from '../crypto/token.js';
 import { tenantScope } from '../store/scope.js';
 import type { StoredTenant } from '../store/tenants.js';
-import type { ServiceContext } from './context.js';
+import { changeBy, type ServiceContext } from './context.js';
 import { tenantNotFound } from './tenants.js';
+import { refuseUnusableToken } from './tokens.js';
 
 /** A token chosen by the operator; without one a new tenant gets a generated one. */
 export interface ChosenToken {
@@ -47,35 +48,39 @@ export async function putTenant(
   mode: TenantPutMode,
 ): Promise<CreatedTenant & { created: boolean }> {
   requireId(tenantId, 'tenant');
-  await refuseUnusableToken(context, chosen.token);
+  if (chosen.token !== undefined) await refuseUnusableToken(context, chosen.token);
   const generated = { token: generateToken('tenant'), webhookSecret: generateWebhookSecret() };
   let created = false;
-  const tenant = await context.store.tenants.put(tenantScope(tenantId), context.now(), (current) => {
-    if (mode === 'create' && current !== undefined) {
-      throw new MailProxyError(
-        'already_exists',
-        `The tenant "${tenantId}" exists already: change it with "tenants update".`,
-      );
-    }
-    if (mode === 'update' && current === undefined) throw tenantNotFound(tenantId);
-    created = current === undefined;
-    const settings = resolveTenantSettings(tenantId, input, current);
-    const token = chosen.token ?? (created ? generated.token : undefined);
-    const webhookSecret = input.webhookSecret ?? (created ? generated.webhookSecret : undefined);
-    return {
-      tenant: {
-        ...settings,
-        clientAuthSecret: nextAuthSecret(context, tenantId, settings, input.clientAuth, current),
-        webhookSecret:
-          webhookSecret === undefined
-            ? (current?.webhookSecret ?? null)
-            : context.keyring.seal(webhookSecret, webhookSecretAdditionalData(tenantId)),
-      },
-      ...(token === undefined
-        ? {}
-        : { token: { hash: hashToken(token), expiresAt: chosen.expiresAt ?? null } }),
-    };
-  });
+  const tenant = await context.store.tenants.put(
+    tenantScope(tenantId),
+    changeBy(context),
+    (current, keyId) => {
+      if (mode === 'create' && current !== undefined) {
+        throw new MailProxyError(
+          'already_exists',
+          `The tenant "${tenantId}" exists already: change it with "tenants update".`,
+        );
+      }
+      if (mode === 'update' && current === undefined) throw tenantNotFound(tenantId);
+      created = current === undefined;
+      const settings = resolveTenantSettings(tenantId, input, current);
+      const token = chosen.token ?? (created ? generated.token : undefined);
+      const webhookSecret = input.webhookSecret ?? (created ? generated.webhookSecret : undefined);
+      return {
+        tenant: {
+          ...settings,
+          clientAuthSecret: nextAuthSecret(context, keyId, tenantId, settings, input.clientAuth, current),
+          webhookSecret:
+            webhookSecret === undefined
+              ? (current?.webhookSecret ?? null)
+              : context.keyring.seal(webhookSecret, webhookSecretAdditionalData(tenantId), keyId),
+        },
+        ...(token === undefined
+          ? {}
+          : { token: { hash: hashToken(token), expiresAt: chosen.expiresAt ?? null } }),
+      };
+    },
+  );
   return {
     tenant,
     created,
@@ -86,6 +91,7 @@ export async function putTenant(
 
 function nextAuthSecret(
   context: ServiceContext,
+  keyId: string | undefined,
   tenantId: string,
   settings: TenantSettings,
   auth: ClientAuthInput | undefined,
@@ -99,7 +105,7 @@ function nextAuthSecret(
   if (auth !== undefined) {
     if (auth.method === 'none') return null;
     const secret = auth.method === 'bearer' ? auth.token : auth.password;
-    return context.keyring.seal(secret, callbackAdditionalData(tenantId, binding));
+    return context.keyring.seal(secret, callbackAdditionalData(tenantId, binding), keyId);
   }
   if (current?.clientAuthSecret == null) return null;
   if (!sameCallback(current, settings)) {
@@ -110,16 +116,4 @@ function nextAuthSecret(
     );
   }
   return current.clientAuthSecret;
-}
-
-async function refuseUnusableToken({ store }: ServiceContext, token: string | undefined): Promise<void> {
-  if (token === undefined) return;
-  if (!isTokenLength(token)) {
-    throw new MailProxyError('validation_failed', 'A token is 1 to 512 bytes.', {
-      issues: [{ path: 'token', message: 'A token is 1 to 512 bytes.' }],
-    });
-  }
-  if ((await store.settings.get('admin_token_hash')) === hashToken(token)) {
-    throw new MailProxyError('already_exists', 'That token is in use already: choose another.');
-  }
 }

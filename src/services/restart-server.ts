@@ -46,8 +46,9 @@ async function requireStartable(request: StartRequest, store: Store | undefined)
     stored: { host: await store?.settings.get('host'), port: await store?.settings.get('port') },
   });
   if (store === undefined) return;
-  const keys = findKeys(env, directory, await store.settings.keyIds());
-  refuseMissing(keys, await store.settings.secretsByKey());
+  const keys = findKeys(env, directory, await store.keys.ids());
+  if (request.holdUnreadable !== true) refuseMissing(keys, await store.secrets.countByKey());
   if (keys.length > 0) firstThatEncrypts(keys);
-  await checkAdminToken(store, request.apiToken ?? env.GMP_API_TOKEN, { mayCreate: true });
+  const token = request.apiToken ?? env.GMP_API_TOKEN;
+  await checkAdminToken(store, token === undefined ? undefined : { token }, { mayCreate: true });
 }

@@ -97,7 +97,7 @@ async function addTenantAndAccount(
       'add',
     );
     const stored = await context.store.accounts.get(tenantScope(TENANT), 'smtp1');
-    const [kept] = await context.store.tokens.listOfTenant(TENANT);
+    const [kept] = await context.store.tokens.list(tenantScope(TENANT));
     if (token === undefined || kept === undefined || stored?.password?.value.startsWith('ENC:') !== true) {
       throw new MailProxyError(
         'internal',

@@ -1,8 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, fchmodSync, openSync } from 'node:fs';
-import { dirname } from 'node:path';
+import { dirname, join } from 'node:path';
 import type { Readable, Writable } from 'node:stream';
-import { fileURLToPath } from 'node:url';
 import {
   BOOT_FDS,
   type BootAnswer,
@@ -10,6 +9,7 @@ import {
   type DaemonReady,
   splitEnvironment,
 } from '../config/boot.js';
+import { packageRoot } from '../config/package-root.js';
 import { makePrivateDirectory } from '../config/private-directory.js';
 import { serverPaths } from '../config/server-paths.js';
 import { ERROR_CODES, type ErrorCode, MailProxyError } from '../core/errors.js';
@@ -24,10 +24,11 @@ export interface StartRequest {
   host?: string | undefined;
   port?: number | undefined;
   apiToken?: string | undefined;
+  holdUnreadable?: boolean | undefined;
 }
 
 const START_TIMEOUT_MS = 30_000;
-const ENTRY = fileURLToPath(new URL('../../bin/run.js', import.meta.url));
+const ENTRY = join(packageRoot(), 'bin', 'run.js');
 
 /**
  * Spawns a server's daemon detached from the terminal and waits until it serves. Secrets go through a pipe; neither its
@@ -49,10 +50,13 @@ export async function startServer(request: StartRequest): Promise<DaemonReady> {
   const logFd = openSync(paths.log, 'a', 0o600);
   fchmodSync(logFd, 0o600);
   const { open, secret } = splitEnvironment(env);
-  const apiToken = request.apiToken ?? env.GMP_API_TOKEN;
+  const given = request.apiToken ?? env.GMP_API_TOKEN;
+  const apiToken =
+    given === undefined ? undefined : { token: given, fromEnvironment: request.apiToken === undefined };
   const boot: BootSecrets = {
     env: secret,
     mayCreateSecrets: true,
+    holdUnreadable: request.holdUnreadable === true,
     logFile: paths.log,
     ...(apiToken === undefined ? {} : { apiToken }),
   };

@@ -2,7 +2,7 @@ import { MailProxyError } from '../core/errors.js';
 import type { Tenant } from '../core/types.js';
 import { tenantScope } from '../store/scope.js';
 import { withoutSecrets } from '../store/tenants.js';
-import type { ServiceContext } from './context.js';
+import { changeBy, type ServiceContext } from './context.js';
 import { type Page, readPage } from './page.js';
 
 /** There is no such tenant. */
@@ -34,6 +34,9 @@ export async function getTenant({ store }: Pick<ServiceContext, 'store'>, id: st
 }
 
 /** Removes a tenant and everything that belongs to it. @throws MailProxyError `tenant_not_found`. */
-export async function deleteTenant({ store }: Pick<ServiceContext, 'store'>, id: string): Promise<void> {
-  if (!(await store.tenants.delete(tenantScope(id)))) throw tenantNotFound(id);
+export async function deleteTenant(
+  context: Pick<ServiceContext, 'store' | 'actor' | 'now'>,
+  id: string,
+): Promise<void> {
+  if (!(await context.store.tenants.delete(tenantScope(id), changeBy(context)))) throw tenantNotFound(id);
 }

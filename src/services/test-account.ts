@@ -1,4 +1,5 @@
 import { openPassword } from '../crypto/account-password.js';
+import type { DestinationGuard } from '../delivery/destination-guard.js';
 import { type ProbeReport, probeAccount } from '../delivery/probe.js';
 import type { OpenOptions } from '../delivery/smtp-session.js';
 import { getStoredAccount } from './accounts.js';
@@ -17,11 +18,13 @@ export async function testAccount(
   { store, keyring }: Pick<ServiceContext, 'store' | 'keyring'>,
   tenantId: string,
   id: string,
+  guard: DestinationGuard,
   options: OpenOptions = {},
 ): Promise<ProbeReport> {
   const account = await getStoredAccount(store, tenantId, id);
-  const { host, port, tls, tlsVerify, tlsCa, user } = account;
+  const { host, port, tls, tlsVerify, tlsCa, user, setBy } = account;
   const password = openPassword(keyring, account);
-  const endpoint = { host, port, tls, tlsVerify, tlsCa, user, password };
+  const guarded = setBy === 'tenant' ? { guard } : {};
+  const endpoint = { host, port, tls, tlsVerify, tlsCa, user, password, ...guarded };
   return probeAccount(endpoint, { ...options, timeouts: { ...PROBE_TIMEOUTS, ...options.timeouts } });
 }

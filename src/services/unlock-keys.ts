@@ -1,6 +1,5 @@
-import { randomBytes } from 'node:crypto';
-import { closeSync, fchmodSync, fsyncSync, openSync, renameSync, writeSync } from 'node:fs';
 import { MailProxyError } from '../core/errors.js';
+import type { Change } from '../core/types.js';
 import {
   type Environment,
   findKeys,
@@ -9,8 +8,9 @@ import {
   serverKeyFile,
 } from '../crypto/key-sources.js';
 import { Keyring } from '../crypto/keyring.js';
-import { KEY_BYTES } from '../crypto/secret-box.js';
 import type { Store } from '../store/store.js';
+import { beginAuditChain, unlockAudit } from './audit-chain.js';
+import { generateKey, writeKeyFile } from './key-files.js';
 
 /** The keys of a process for one server: where to look. */
 export interface KeyPlaces {
@@ -20,8 +20,8 @@ export interface KeyPlaces {
 
 /** Builds the keyring of a process from its sources and what the store records; changes nothing. */
 export async function loadKeyring(store: Store, places: KeyPlaces): Promise<Keyring> {
-  const keys = findKeys(places.env, places.serverDirectory, await store.settings.keyIds());
-  return new Keyring(keys, await store.settings.get('primary_key_id'));
+  const keys = findKeys(places.env, places.serverDirectory, await store.keys.ids());
+  return new Keyring(keys, await store.keys.primaryId());
 }
 
 /** What a daemon found at its start. */
@@ -32,25 +32,39 @@ export interface UnlockedKeys {
   warnings: string[];
 }
 
+/** How keys are unlocked. */
+export interface UnlockOptions {
+  /** Whether a server without any key and any secret gets a key file. */
+  mayCreate: boolean;
+  /** Whether to go on when stored secrets need keys that are not at hand; what needs them is held. */
+  holdUnreadable: boolean;
+  by: Change;
+}
+
 /**
- * Finds a daemon's keys, makes the first one of a new server, and records the first source's key as primary.
+ * Finds a daemon's keys, makes the first one of a new server, opens the audit trail, and records the first source's key as
+ * primary.
  *
- * @param mayCreate - Whether a server without any key and any secret gets a key file.
  * @throws MailProxyError `key_missing` when there is no key, or stored secrets that none at hand opens; nothing is
  * changed then. `key_invalid` or `unsafe_permissions` naming a source that cannot be used.
  */
 export async function unlockKeys(
   store: Store,
   places: KeyPlaces,
-  options: { mayCreate: boolean; now: number },
+  options: UnlockOptions,
 ): Promise<UnlockedKeys> {
-  const recorded = await store.settings.keyIds();
+  const recorded = await store.keys.ids();
   let keys = findKeys(places.env, places.serverDirectory, recorded);
-  const secrets = await store.settings.secretsByKey();
-  refuseMissing(keys, secrets);
+  const secrets = await store.secrets.countByKey();
+  const missing = missingKeys(keys, secrets);
+  if (missing !== undefined && !options.holdUnreadable) {
+    const advice = 'Or start with --hold-unreadable, to go on without what needs it.';
+    throw new MailProxyError('key_missing', `${missing.message} ${advice}`);
+  }
   let createdFile: string | undefined;
   if (keys.length === 0) {
-    if (!options.mayCreate) {
+    const needed = secrets.size > 0 && !options.holdUnreadable;
+    if (!options.mayCreate || needed) {
       throw new MailProxyError(
         'key_missing',
         'There is no encryption key: set MAIL_PROXY_ENCRYPTION_KEY to the output of "mail-proxy keygen", or mount 32 raw bytes at /run/secrets/encryption_key.',
@@ -60,16 +74,27 @@ export async function unlockKeys(
     keys = findKeys(places.env, places.serverDirectory, recorded);
   }
   const first = firstThatEncrypts(keys);
-  if ((await store.settings.get('primary_key_id')) !== first.id) {
-    await store.settings.recordPrimaryKey(first.id, first.source, options.now);
-  }
+  const keyring = new Keyring(keys, first.id);
   const warnings = keys
     .filter(({ key }) => isPublishedKey(key))
     .map(
       ({ source }) =>
         `The key from ${source} is printed in the documentation and known to everyone: use one of your own.`,
     );
-  return { keyring: new Keyring(keys, first.id), createdFile, warnings };
+  if (missing !== undefined) warnings.push(`${missing.message} What needs it is held.`);
+  if (!(await unlockAudit(store, keyring))) {
+    const lost = (await store.audit.newestChain()) !== undefined;
+    await beginAuditChain(
+      store,
+      keyring,
+      options.by,
+      lost ? 'The key of the chain before was lost.' : undefined,
+    );
+    if (lost) warnings.push('The key of the audit trail is lost: a new, marked chain begins.');
+  }
+  if ((await store.keys.primaryId()) !== first.id)
+    await store.keys.makePrimary(first.id, first.source, options.by);
+  return { keyring, createdFile, warnings };
 }
 
 /** The key that writes use. @throws MailProxyError `key_missing` when all only decrypt. */
@@ -82,36 +107,28 @@ export function firstThatEncrypts(keys: readonly SourcedKey[]): SourcedKey {
   );
 }
 
-/** Refuses to go on without keys that stored secrets need, by id and number. */
+/** Refuses to go on without keys that stored secrets need, by id and number. @throws MailProxyError `key_missing`. */
 export function refuseMissing(keys: readonly SourcedKey[], secrets: ReadonlyMap<string, number>): void {
+  const missing = missingKeys(keys, secrets);
+  if (missing !== undefined) throw missing;
+}
+
+function missingKeys(
+  keys: readonly SourcedKey[],
+  secrets: ReadonlyMap<string, number>,
+): MailProxyError | undefined {
   const have = new Set(keys.map(({ id }) => id));
   const missing = [...secrets].filter(([id]) => !have.has(id));
-  if (missing.length === 0) return;
+  if (missing.length === 0) return undefined;
   const waiting = missing.map(([id, n]) => `${n} stored secret(s) need key ${id}`).join(', ');
-  throw new MailProxyError(
+  return new MailProxyError(
     'key_missing',
     `${waiting}, which is not available: set MAIL_PROXY_ENCRYPTION_KEY (or MAIL_PROXY_ENCRYPTION_KEY_PREVIOUS) to it. Nothing was changed.`,
   );
 }
 
-/** Whole and on disk before anything is sealed with it: a crash leaves no half a key and no secret without one. */
 function createKeyFile(serverDirectory: string): string {
   const path = serverKeyFile(serverDirectory);
-  const temporary = `${path}.new`;
-  const fd = openSync(temporary, 'w', 0o600);
-  try {
-    fchmodSync(fd, 0o600);
-    writeSync(fd, randomBytes(KEY_BYTES));
-    fsyncSync(fd);
-  } finally {
-    closeSync(fd);
-  }
-  renameSync(temporary, path);
-  const directory = openSync(serverDirectory, 'r');
-  try {
-    fsyncSync(directory);
-  } finally {
-    closeSync(directory);
-  }
+  writeKeyFile(path, generateKey());
   return path;
 }

@@ -1,6 +1,9 @@
 import { MailProxyError } from '../core/errors.js';
-import type { Account, SealedSecret } from '../core/types.js';
+import type { Account, Change, SealedSecret } from '../core/types.js';
+import type { AppendAudit } from './audit.js';
 import { createPickMessages, repeat } from './bounded.js';
+import { changedFields } from './changed-fields.js';
+import { primaryKeyId } from './primary-key.js';
 import { accountRateScope, createRateLedger } from './rate-charges.js';
 import type { TenantScope } from './scope.js';
 import type { Sql } from './statements.js';
@@ -28,7 +31,8 @@ export interface AccountStore {
   /** For the dispatcher: one account by its internal key, whichever tenant owns it. */
   getForDispatch(pk: number): Promise<StoredAccount | undefined>;
   /**
-   * Adds or changes an account in one transaction; `change` gets the present row and may throw to change nothing.
+   * Adds or changes an account in one transaction; `change` gets the present row and the key that secrets are sealed under,
+   * and may throw to change nothing.
    * `id` undefined takes the first free of `smtp1`, `smtp2`, …
    *
    * @throws MailProxyError `tenant_not_found`.
@@ -36,16 +40,22 @@ export interface AccountStore {
   put(
     scope: TenantScope,
     id: string | undefined,
-    now: number,
-    change: (current: StoredAccount | undefined, id: string) => AccountChange,
+    by: Change,
+    change: (
+      current: StoredAccount | undefined,
+      id: string,
+      primaryKeyId: string | undefined,
+    ) => AccountChange,
   ): Promise<Account>;
+  /** Notes that an account delivered over TLS with a verified certificate. */
+  noteVerifiedTls(pk: number, credentialVersion: number, now: number): Promise<void>;
   /**
    * Removes an account. With `failWaiting` its unsent messages end in error before it, in short transactions.
    *
    * @returns False when there is none.
    * @throws MailProxyError `account_in_use` when unsent messages wait for it and `failWaiting` is false.
    */
-  delete(scope: TenantScope, id: string, options: { failWaiting: boolean; now: number }): Promise<boolean>;
+  delete(scope: TenantScope, id: string, by: Change, options: { failWaiting: boolean }): Promise<boolean>;
 }
 
 function accountFromRow(row: Record<string, unknown>): StoredAccount {
@@ -70,6 +80,7 @@ function accountFromRow(row: Record<string, unknown>): StoredAccount {
     fromAddress: row.from_address as string | null,
     isDefault: row.is_default === 1,
     setBy: row.set_by as Account['setBy'],
+    verifiedTlsAt: row.verified_tls_at as number | null,
     credentialVersion: row.credential_version as number,
     createdAt: row.created_at as number,
     updatedAt: row.updated_at as number,
@@ -100,7 +111,7 @@ function connectionChanged(old: StoredAccount, next: AccountChange): boolean {
 }
 
 /** Accounts over one connection. */
-export function createAccountStore(sql: Sql, writer: Writer): AccountStore {
+export function createAccountStore(sql: Sql, writer: Writer, append: AppendAudit): AccountStore {
   const pick = createPickMessages(sql);
   const ledger = createRateLedger(sql);
   const find = (tenantId: string, id: string): StoredAccount | undefined => {
@@ -193,7 +204,9 @@ export function createAccountStore(sql: Sql, writer: Writer): AccountStore {
   const deleteStep = (
     tenantId: string,
     id: string,
-    { failWaiting, now }: { failWaiting: boolean; now: number },
+    { actor, now }: Change,
+    { failWaiting }: { failWaiting: boolean },
+    isFirst: boolean,
   ): boolean | 'more' => {
     const account = find(tenantId, id);
     if (account === undefined) return false;
@@ -207,6 +220,11 @@ export function createAccountStore(sql: Sql, writer: Writer): AccountStore {
         `${unsent} unsent message(s) wait for the account "${id}": let them be sent, or delete it with force and they end in error.`,
       );
     }
+    if (isFirst && unsent > 0) {
+      // Written down before it begins: without the trail nothing is taken from the account.
+      const detail = { deleting: true, unsent };
+      append({ event: 'account.updated', actor, tenantId, subject: id, detail }, now);
+    }
     if (failSome(account, now) || ledger.forget(accountRateScope(account.pk))) return 'more';
     sql('DELETE FROM accounts WHERE tenant_id = ? AND id = ?').run(tenantId, id);
     // The one that is left is the default again, and stays it when another is added.
@@ -214,6 +232,7 @@ export function createAccountStore(sql: Sql, writer: Writer): AccountStore {
       `UPDATE accounts SET is_default = 1 WHERE tenant_id = @tenant
          AND (SELECT COUNT(*) FROM accounts WHERE tenant_id = @tenant) = 1`,
     ).run({ tenant: tenantId });
+    append({ event: 'account.deleted', actor, tenantId, subject: id, detail: {} }, now);
     return true;
   };
 
@@ -242,7 +261,7 @@ export function createAccountStore(sql: Sql, writer: Writer): AccountStore {
       const row = sql('SELECT * FROM accounts WHERE pk = ?').get(pk);
       return row === undefined ? undefined : accountFromRow(row);
     },
-    put: (scope, id, now, change) =>
+    put: (scope, id, by, change) =>
       writer.run(() => {
         const { tenantId } = scope;
         if (sql('SELECT 1 FROM tenants WHERE id = ?').get(tenantId) === undefined) {
@@ -253,9 +272,38 @@ export function createAccountStore(sql: Sql, writer: Writer): AccountStore {
         }
         const accountId = id ?? firstFreeId(tenantId);
         const old = find(tenantId, accountId);
-        write(tenantId, accountId, now, old, change(old, accountId));
+        const next = change(old, accountId, primaryKeyId(sql));
+        write(tenantId, accountId, by.now, old, next);
+        const changed = changedFields(old, next);
+        if (old === undefined || changed.length > 0) {
+          append(
+            {
+              event: old === undefined ? 'account.created' : 'account.updated',
+              actor: by.actor,
+              tenantId,
+              subject: accountId,
+              detail: old === undefined ? {} : { changed },
+            },
+            by.now,
+          );
+        }
         return withoutPassword(find(tenantId, accountId) as StoredAccount);
       }),
-    delete: (scope, id, options) => repeat(() => writer.run(() => deleteStep(scope.tenantId, id, options))),
+    noteVerifiedTls: (pk, credentialVersion, now) =>
+      writer.run(() => {
+        sql(
+          'UPDATE accounts SET verified_tls_at = ? WHERE pk = ? AND credential_version = ? AND verified_tls_at IS NULL',
+        ).run(now, pk, credentialVersion);
+      }),
+    delete: (scope, id, by, options) => {
+      let isFirst = true;
+      return repeat(() =>
+        writer.run(() => {
+          const result = deleteStep(scope.tenantId, id, by, options, isFirst);
+          isFirst = false;
+          return result;
+        }),
+      );
+    },
   };
 }

@@ -1,11 +1,14 @@
 import { statSync } from 'node:fs';
 import { MailProxyError } from '../core/errors.js';
 import { type AccountStore, createAccountStore } from './accounts.js';
+import { type AuditStore, createAuditStore } from './audit.js';
 import { type ClaimStore, createClaimStore } from './claims.js';
 import { type Db, openDatabase } from './database.js';
+import { createKeyStore, type KeyStore } from './keys.js';
 import { createMessageStore, type MessageStore } from './messages.js';
 import { createQueueStore, type QueueStore } from './queue.js';
 import { requireCurrentSchema } from './schema-version.js';
+import { createSecretStore, type SecretStore } from './secrets.js';
 import { createSettingsStore, type SettingsStore } from './settings.js';
 import { statementCache } from './statements.js';
 import { createTenantStore, type TenantStore } from './tenants.js';
@@ -14,6 +17,9 @@ import { Writer } from './writer.js';
 
 /** Everything that is kept, in the domain's words. Its functions are asynchronous whatever the engine does. */
 export interface Store {
+  readonly audit: AuditStore;
+  readonly secrets: SecretStore;
+  readonly keys: KeyStore;
   readonly settings: SettingsStore;
   readonly tenants: TenantStore;
   readonly tokens: TokenStore;
@@ -37,11 +43,16 @@ function storeOver(db: Db): Store {
   const isInPlace = (): boolean => statSync(db.name, { throwIfNoEntry: false })?.ino === inode;
   const sql = statementCache(db);
   const writer = new Writer(db);
+  const { store: audit, append } = createAuditStore(sql, writer);
+  const secrets = createSecretStore(sql, writer);
   return {
-    settings: createSettingsStore(sql, writer),
-    tenants: createTenantStore(sql, writer),
-    tokens: createTokenStore(sql),
-    accounts: createAccountStore(sql, writer),
+    audit,
+    secrets,
+    keys: createKeyStore(sql, writer, append, secrets.countByKeyNow),
+    settings: createSettingsStore(sql, writer, append),
+    tenants: createTenantStore(sql, writer, append),
+    tokens: createTokenStore(sql, writer, append),
+    accounts: createAccountStore(sql, writer, append),
     messages: createMessageStore(sql),
     queue: createQueueStore(sql, writer),
     claims: createClaimStore(sql, writer),

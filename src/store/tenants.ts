@@ -1,9 +1,12 @@
-import { MailProxyError } from '../core/errors.js';
-import type { SealedSecret, Tenant } from '../core/types.js';
+import type { Change, SealedSecret, Tenant } from '../core/types.js';
+import type { AppendAudit } from './audit.js';
 import { createPickMessages, repeat } from './bounded.js';
+import { changedFields } from './changed-fields.js';
+import { primaryKeyId } from './primary-key.js';
 import { accountRateScope, createRateLedger, tenantRateScope } from './rate-charges.js';
 import type { TenantScope } from './scope.js';
 import type { Sql } from './statements.js';
+import { refuseTakenHash } from './tokens.js';
 import type { Writer } from './writer.js';
 
 /** A tenant with its sealed secrets. */
@@ -24,20 +27,21 @@ export interface TenantStore {
   /** For the operator and the dispatcher: all tenants in order of id, after `after`. */
   listAll(page: { after?: string; limit: number; activeOnly: boolean }): Promise<Tenant[]>;
   /**
-   * Creates or changes a tenant in one transaction; `change` gets the present row and may throw to change nothing.
+   * Creates or changes a tenant in one transaction; `change` gets the present row and the key that secrets are sealed
+   * under, and may throw to change nothing.
    *
    * @throws MailProxyError `already_exists` when another tenant has the token.
    */
   put(
     scope: TenantScope,
-    now: number,
-    change: (current: StoredTenant | undefined) => TenantChange,
+    by: Change,
+    change: (current: StoredTenant | undefined, primaryKeyId: string | undefined) => TenantChange,
   ): Promise<Tenant>;
   /**
    * Removes a tenant and everything that belongs to it, in short transactions: the first takes its right to send and to
    * call, so that what is interrupted leaves an inactive tenant. False when there is none.
    */
-  delete(scope: TenantScope): Promise<boolean>;
+  delete(scope: TenantScope, by: Change): Promise<boolean>;
 }
 
 const sealed = (value: unknown, keyId: unknown): SealedSecret | null =>
@@ -73,7 +77,7 @@ export function withoutSecrets(stored: StoredTenant): Tenant {
 }
 
 /** Tenants over one connection. */
-export function createTenantStore(sql: Sql, writer: Writer): TenantStore {
+export function createTenantStore(sql: Sql, writer: Writer, append: AppendAudit): TenantStore {
   const pick = createPickMessages(sql);
   const ledger = createRateLedger(sql);
   const find = (tenantId: string): StoredTenant | undefined => {
@@ -112,16 +116,7 @@ export function createTenantStore(sql: Sql, writer: Writer): TenantStore {
       attachmentRoots: JSON.stringify(tenant.attachmentRoots),
     });
     if (token !== undefined) {
-      // Two tenants with one token could not be told apart.
-      if (
-        sql('SELECT 1 FROM tokens WHERE hash = ? AND NOT (tenant_id = ? AND name = ?)').get(
-          token.hash,
-          tenantId,
-          'default',
-        )
-      ) {
-        throw new MailProxyError('already_exists', 'That token is in use already: choose another.');
-      }
+      refuseTakenHash(sql, token.hash, tenantId, 'default');
       sql(
         `INSERT INTO tokens (tenant_id, name, hash, created_at, expires_at) VALUES (?, 'default', ?, ?, ?)
            ON CONFLICT (tenant_id, name) DO UPDATE SET hash = excluded.hash, created_at = excluded.created_at,
@@ -129,15 +124,34 @@ export function createTenantStore(sql: Sql, writer: Writer): TenantStore {
       ).run(tenantId, token.hash, now, token.expiresAt);
     }
   };
+  const audit = (
+    tenantId: string,
+    old: StoredTenant | undefined,
+    { tenant, token }: TenantChange,
+    { actor, now }: Change,
+  ): void => {
+    const changed = changedFields(old, tenant);
+    if (old === undefined)
+      append({ event: 'tenant.created', actor, tenantId, subject: null, detail: {} }, now);
+    else if (changed.length > 0) {
+      append({ event: 'tenant.updated', actor, tenantId, subject: null, detail: { changed } }, now);
+    }
+    if (token !== undefined) {
+      const event = old === undefined ? 'token.created' : 'token.changed';
+      append({ event, actor, tenantId, subject: 'default', detail: { expiresAt: token.expiresAt } }, now);
+    }
+  };
   /** One short transaction on the way to a deleted tenant; the last one takes what is few and decides. */
-  const deleteStep = (tenantId: string): boolean | 'more' => {
+  const deleteStep = (tenantId: string, { actor, now }: Change): boolean | 'more' => {
     const { pks } = pick('SELECT pk FROM messages WHERE tenant_id = ? ORDER BY pk', tenantId);
     for (const pk of pks) sql('DELETE FROM messages WHERE pk = ?').run(pk);
     if (pks.length > 0) return 'more';
     const accounts = sql('SELECT pk FROM accounts WHERE tenant_id = ?').all(tenantId);
     const scopes = [tenantRateScope(tenantId), ...accounts.map(({ pk }) => accountRateScope(pk as number))];
     if (scopes.some((scope) => ledger.forget(scope))) return 'more';
-    return sql('DELETE FROM tenants WHERE id = ?').run(tenantId).changes > 0;
+    if (sql('DELETE FROM tenants WHERE id = ?').run(tenantId).changes === 0) return false;
+    append({ event: 'tenant.deleted', actor, tenantId, subject: null, detail: {} }, now);
+    return true;
   };
 
   return {
@@ -149,17 +163,26 @@ export function createTenantStore(sql: Sql, writer: Writer): TenantStore {
         .all(after ?? '', Number(activeOnly), limit)
         .map((row) => withoutSecrets(tenantFromRow(row)));
     },
-    put: (scope, now, change) =>
+    put: (scope, by, change) =>
       writer.run(() => {
-        write(scope.tenantId, now, change(find(scope.tenantId)));
-        return withoutSecrets(find(scope.tenantId) as StoredTenant);
+        const { tenantId } = scope;
+        const old = find(tenantId);
+        const next = change(old, primaryKeyId(sql));
+        write(tenantId, by.now, next);
+        audit(tenantId, old, next, by);
+        return withoutSecrets(find(tenantId) as StoredTenant);
       }),
-    async delete({ tenantId }) {
-      const suspended = await writer.run(() =>
-        sql('UPDATE tenants SET active = 0 WHERE id = ?').run(tenantId),
-      );
-      if (suspended.changes === 0) return false;
-      return await repeat(() => writer.run(() => deleteStep(tenantId)));
+    async delete({ tenantId }, by) {
+      const suspended = await writer.run(() => {
+        const { changes } = sql('UPDATE tenants SET active = 0 WHERE id = ?').run(tenantId);
+        // Its end is written down before it begins: without the trail nothing is taken from the tenant.
+        if (changes > 0) {
+          const detail = { changed: ['active'], deleting: true };
+          append({ event: 'tenant.updated', actor: by.actor, tenantId, subject: null, detail }, by.now);
+        }
+        return changes > 0;
+      });
+      return suspended && (await repeat(() => writer.run(() => deleteStep(tenantId, by))));
     },
   };
 }

@@ -4,6 +4,7 @@ import { checkAdminToken, settleAdminToken } from '../../src/services/admin-toke
 import { authenticate } from '../../src/services/authenticate.js';
 import { useCleanup } from '../support/cleanup.js';
 import { openTestStore, type TestStore } from '../support/store.js';
+import { by, NOON } from '../support/temp-store.js';
 
 const closing = useCleanup();
 let opened: TestStore;
@@ -11,8 +12,11 @@ beforeEach(async () => {
   opened = closing(await openTestStore(), (it) => it.close());
 });
 
-const settle = (given: string | undefined, mayCreate = true) =>
-  settleAdminToken(opened.store, given, { mayCreate });
+const settle = (given: string | undefined, mayCreate = true, fromEnvironment = true) =>
+  settleAdminToken(opened.store, given === undefined ? undefined : { token: given, fromEnvironment }, {
+    mayCreate,
+    by: by(NOON),
+  });
 const whoHas = (token: string) => authenticate(opened.store, token, opened.clock.now);
 const coded = (code: string) => expect.objectContaining({ code });
 
@@ -47,7 +51,12 @@ test.each(['', 'x'.repeat(513)])(
 test('one that a tenant has is refused: the two could not be told apart', async () => {
   await opened.addTenant('acme', 'acme-token');
   await expect(settle('acme-token')).rejects.toThrow(coded('already_exists'));
-  expect(await whoHas('acme-token')).toEqual({ kind: 'tenant', tenantId: 'acme', tokenName: 'default' });
+  expect(await whoHas('acme-token')).toEqual({
+    kind: 'tenant',
+    tenantId: 'acme',
+    tokenName: 'default',
+    tokenPk: 1,
+  });
 });
 
 test('pitfall 8: odd tokens belong to nobody, and are no failure', async () => {
@@ -59,7 +68,7 @@ test('pitfall 8: odd tokens belong to nobody, and are no failure', async () => {
 
 test('whether it could be settled can be asked without changing anything', async () => {
   const check = (given: string | undefined, mayCreate: boolean) =>
-    checkAdminToken(opened.store, given, { mayCreate });
+    checkAdminToken(opened.store, given === undefined ? undefined : { token: given }, { mayCreate });
   await expect(check(undefined, false)).rejects.toThrow(coded('token_missing'));
   await expect(check('', true)).rejects.toThrow(coded('validation_failed'));
   await check(undefined, true);

@@ -7,6 +7,7 @@ import { useCleanup } from '../support/cleanup.js';
 import { openTestDispatch, type TestDispatch } from '../support/dispatch.js';
 import { dialogue, hangUp, startRawServer } from '../support/raw-server.js';
 import { type SmtpServerSettings, startSmtpServer } from '../support/smtp-servers.js';
+import { by, NOON } from '../support/temp-store.js';
 
 const closing = useCleanup();
 const MINUTE = 60_000;
@@ -376,7 +377,7 @@ describe('connections', () => {
     await it.dispatcher.start();
     await it.until('acme', 'm1', isSent);
     expect(server.lines).not.toContain('QUIT');
-    await it.store.accounts.delete(tenantScope('acme'), 'smtp1', { failWaiting: true, now: it.clock.now });
+    await it.store.accounts.delete(tenantScope('acme'), 'smtp1', by(it.clock.now), { failWaiting: true });
     it.dispatcher.wake();
     while (!server.lines.includes('QUIT')) await new Promise((resolve) => setImmediate(resolve));
   });
@@ -505,7 +506,7 @@ test('the body of a message whose claim is lost never goes out', async () => {
   await it.account('acme', at(server));
   await it.account('globex', at(server));
   server.onRcpt = async (address) => {
-    if (address === 'lost@x.example') await it.store.tenants.delete(tenantScope('acme'));
+    if (address === 'lost@x.example') await it.store.tenants.delete(tenantScope('acme'), by(NOON));
     return undefined;
   };
   await it.enqueue('acme', 'm1', { envelope: { from: 'a@example.com', to: ['lost@x.example'] } });

@@ -11,11 +11,20 @@ afterEach(() => server.close());
 
 const refusals = ['unauthorized', 'forbidden', 'tenant_mismatch'];
 const label = (route: Route) => `${route.method.toUpperCase()} ${route.path}`;
-const call = (route: Route, token?: string, query = '') =>
-  server.request(route.method.toUpperCase(), route.path.replace('{id}', 'some-id') + query, {
-    ...(token === undefined ? {} : { token }),
-    ...(route.method === 'post' ? { json: {} } : {}),
-  });
+const call = (
+  route: Route,
+  token?: string,
+  query = '',
+  id = route.tenantParam === undefined ? 'some-id' : 'acme',
+) =>
+  server.request(
+    route.method.toUpperCase(),
+    route.path.replace('{id}', id).replace('{name}', 'some-name') + query,
+    {
+      ...(token === undefined ? {} : { token }),
+      ...(route.method === 'post' ? { json: {} } : {}),
+    },
+  );
 
 describe.each(ROUTES.map((route) => [label(route), route] as const))('%s', (_name, route) => {
   test('answers without a token only if it is for anyone', async () => {
@@ -35,6 +44,12 @@ describe.each(ROUTES.map((route) => [label(route), route] as const))('%s', (_nam
     if (route.who === 'admin')
       expect({ status, json }).toMatchObject({ status: 403, json: { code: 'forbidden' } });
     else expect(refusals).not.toContain(json.code);
+  });
+
+  test('a tenant token that names another tenant in the path is refused', async () => {
+    if (route.tenantParam === undefined) return;
+    const { status, json } = await call(route, ACME, '', 'globex');
+    expect({ status, json }).toMatchObject({ status: 401, json: { code: 'tenant_mismatch' } });
   });
 
   test('a tenant token that names another tenant is refused', async () => {

@@ -73,9 +73,14 @@ describe('putting an account', () => {
       tokenName: 'default',
       address: '127.0.0.1',
     } as const;
-    expect((await putAccount({ ...opened.context, actor }, 'acme', 'a', base, 'replace')).setBy).toBe(
-      'tenant',
-    );
+    const byTenant = (changes: AccountInput) =>
+      putAccount({ ...opened.context, actor }, 'acme', 'a', { ...base, ...changes }, 'replace');
+    // Whoever chose the destination counts, not whoever changed something else since.
+    expect((await byTenant({ limitDay: 5 })).setBy).toBe('operator');
+    expect((await byTenant({ port: 2525 })).setBy).toBe('tenant');
+    expect((await put('a', { ...base, port: 2525, limitDay: 6 })).setBy).toBe('tenant');
+    expect((await put('a', { ...base, host: 'other.example.com' })).setBy).toBe('operator');
+    expect((await byTenant({ host: 'third.example.com' })).setBy).toBe('tenant');
   });
 
   test('a refused change changes nothing', async () => {

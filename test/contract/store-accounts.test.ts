@@ -4,6 +4,7 @@ import { type TenantScope, tenantScope } from '../../src/store/scope.js';
 import { useCleanup } from '../support/cleanup.js';
 import {
   accountChange,
+  by,
   NOON,
   newMessage,
   openTempStore,
@@ -20,7 +21,7 @@ beforeEach(async () => {
   temp = closing(await openTempStore(), (it) => it.close());
   accounts = temp.store.accounts;
   for (const id of ['acme', 'globex']) {
-    await temp.store.tenants.put(tenantScope(id), NOON, () => tenantChange());
+    await temp.store.tenants.put(tenantScope(id), by(NOON), () => tenantChange());
   }
 });
 
@@ -29,7 +30,7 @@ const put = (
   id: string | undefined,
   changes: Parameters<typeof accountChange>[0] = {},
   scope: TenantScope = acme,
-) => accounts.put(scope, id, NOON, () => accountChange(changes));
+) => accounts.put(scope, id, by(NOON), () => accountChange(changes));
 const isDefault = async (id: string) => (await accounts.get(acme, id))?.isDefault;
 
 describe('accounts', () => {
@@ -68,7 +69,7 @@ describe('accounts', () => {
       isDefault: true,
       setBy: 'tenant',
     });
-    const made = await accounts.put(acme, 'a', NOON, () => change);
+    const made = await accounts.put(acme, 'a', by(NOON), () => change);
     expect(await accounts.get(acme, 'a')).toEqual({ ...made, password: { value: 'ENC:AAAA', keyId: 'k1' } });
     expect(await accounts.get(acme, 'a')).toMatchObject(change);
     expect(JSON.stringify([made, await accounts.list(acme, { limit: 9 })])).not.toContain('ENC:');
@@ -129,7 +130,7 @@ describe('the default account', () => {
   test('is the one that is left, and adding another does not take that from it', async () => {
     await put('a');
     await put('b');
-    await accounts.delete(acme, 'a', { failWaiting: false, now: NOON });
+    await accounts.delete(acme, 'a', by(NOON), { failWaiting: false });
     expect(await isDefault('b')).toBe(true);
     await put('c');
     expect((await accounts.getDefault(acme))?.id).toBe('b');
@@ -137,7 +138,7 @@ describe('the default account', () => {
 });
 
 describe('deleting an account', () => {
-  const remove = (failWaiting: boolean) => accounts.delete(acme, 'a', { failWaiting, now: NOON + 1 });
+  const remove = (failWaiting: boolean) => accounts.delete(acme, 'a', by(NOON + 1), { failWaiting });
 
   test('is refused while messages wait for it', async () => {
     await put('a');

@@ -6,6 +6,7 @@ import { useCleanup } from '../support/cleanup.js';
 import {
   accountChange,
   addLane,
+  by,
   countedBySqlite,
   keptCounters,
   NOON,
@@ -68,7 +69,7 @@ describe('claiming', () => {
     await addLane(temp.store, 'globex');
     await enqueue(['m']);
     expect(idsOf(await claimDue({ ...lane, tenantId: 'globex' }))).toEqual([]);
-    await temp.store.tenants.put(acme, NOON, () => tenantChange({ active: false }));
+    await temp.store.tenants.put(acme, by(NOON), () => tenantChange({ active: false }));
     expect(await temp.store.claims.lanesReady()).toEqual([]);
     expect(idsOf(await claimDue(lane))).toEqual([]);
   });
@@ -95,7 +96,7 @@ describe('claiming', () => {
   test('takes nothing of a tenant from the moment its deletion begins', async () => {
     const { lane } = await addLane(temp.store, 'acme');
     await enqueue(['m']);
-    const deleting = temp.store.tenants.delete(acme);
+    const deleting = temp.store.tenants.delete(acme, by(NOON));
     const claiming = claimDue(lane);
     expect(idsOf(await claiming)).toEqual([]);
     expect(await deleting).toBe(true);
@@ -124,7 +125,7 @@ describe('fencing', () => {
     const { lane } = await addLane(temp.store, 'acme');
     await enqueue(['m']);
     const claim = only(await claimDue(lane));
-    await temp.store.tenants.delete(acme);
+    await temp.store.tenants.delete(acme, by(NOON));
     expect(await temp.store.claims.markHandedOver(claim.pk, claim.claim)).toBe(false);
     expect(await settle(claim, { kind: 'final' })).toBe(false);
   });
@@ -368,7 +369,7 @@ describe('rate limits', () => {
 
   test('of a tenant hold over all its accounts together', async () => {
     const one = await addLane(temp.store, 'acme', {}, { limitHourly: 3 });
-    const two = await temp.store.accounts.put(acme, 'other', NOON, () => accountChange());
+    const two = await temp.store.accounts.put(acme, 'other', by(NOON), () => accountChange());
     await enqueue(['a'], ['b'], ['c', { accountId: 'other' }], ['d', { accountId: 'other' }]);
     expect((await claimDue(one.lane)).claims).toHaveLength(2);
     const lane = { accountPk: two.pk, tenantId: 'acme' };
@@ -443,11 +444,11 @@ test('the kept counters equal a real count after anything that can happen', asyn
     else if (kind === 5) await temp.store.claims.promoteDue(now, 3);
     else if (kind === 6) await temp.store.claims.recover(now, 'expired', middle);
     else if (kind === 7) {
-      await temp.store.accounts.delete(scope, 'smtp1', { failWaiting: true, now });
-      const made = await temp.store.accounts.put(scope, 'smtp1', now, () => accountChange());
+      await temp.store.accounts.delete(scope, 'smtp1', by(now), { failWaiting: true });
+      const made = await temp.store.accounts.put(scope, 'smtp1', by(now), () => accountChange());
       lane.accountPk = made.pk;
     } else if (kind === 8) {
-      await temp.store.tenants.put(scope, now, () =>
+      await temp.store.tenants.put(scope, by(now), () =>
         tenantChange({ onUncertain: which > 8 ? 'hold' : 'retry' }),
       );
     } else {

@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import {
   chmodSync,
   existsSync,
@@ -17,6 +18,7 @@ import { MIGRATIONS, migrate } from '../../src/store/migrate.js';
 import { SCHEMA_VERSION } from '../../src/store/schema-version.js';
 import { openStore, openStoreAndMigrate } from '../../src/store/store.js';
 import { useCleanup } from '../support/cleanup.js';
+import { by, NOON } from '../support/temp-store.js';
 
 const closing = useCleanup();
 let directory = '';
@@ -53,7 +55,8 @@ describe('a database that is opened', () => {
     closing(umask, (before) => process.umask(before));
     const { store } = await openStoreAndMigrate(path);
     closing(store, (it) => it.close());
-    await store.settings.set('host', 'x');
+    store.audit.unlock(randomBytes(32), 1);
+    await store.settings.set('host', 'x', by(NOON));
     expect(modeOf(join(directory, 'server'))).toBe(0o700);
     for (const file of [path, `${path}-wal`, `${path}-shm`]) expect(modeOf(file)).toBe(0o600);
   });
@@ -128,11 +131,12 @@ test('migrating what is migrated changes nothing and copies nothing', async () =
 
 test('what was written is there after the file is opened again', async () => {
   const first = (await openStoreAndMigrate(path)).store;
-  await first.settings.set('host', 'example');
+  first.audit.unlock(randomBytes(32), 1);
+  await first.settings.set('host', 'example', by(NOON));
   await first.close();
   await first.close();
   const second = await openStore(path);
   closing(second, (it) => it.close());
   expect(await second.settings.get('host')).toBe('example');
-  await expect(first.settings.set('host', 'late')).rejects.toThrow(coded('store_unavailable'));
+  await expect(first.settings.set('host', 'late', by(NOON))).rejects.toThrow(coded('store_unavailable'));
 });

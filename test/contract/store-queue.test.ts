@@ -6,6 +6,7 @@ import { useCleanup } from '../support/cleanup.js';
 import {
   accountChange,
   addLane,
+  by,
   NOON,
   newMessage,
   openTempStore,
@@ -103,21 +104,21 @@ describe('the account of a message', () => {
   });
 
   test('is the default when it names none', async () => {
-    await temp.store.accounts.put(scope, 'other', NOON, () => accountChange({ isDefault: true }));
+    await temp.store.accounts.put(scope, 'other', by(NOON), () => accountChange({ isDefault: true }));
     await enqueue(['m1']);
     expect(await get('m1')).toMatchObject({ accountId: 'other' });
   });
 
   test('is none when several are there and none is the default, and the reason says that', async () => {
-    await temp.store.accounts.put(scope, 'other', NOON, () => accountChange());
-    await temp.store.accounts.put(scope, 'smtp1', NOON, () => accountChange());
+    await temp.store.accounts.put(scope, 'other', by(NOON), () => accountChange());
+    await temp.store.accounts.put(scope, 'smtp1', by(NOON), () => accountChange());
     const [result] = await enqueue(['m1']);
     expect(result).toMatchObject(rejected('no_account'));
     expect(JSON.stringify(result)).toContain('none is its default');
   });
 
   test('is none when there is none', async () => {
-    await temp.store.accounts.delete(scope, 'smtp1', { failWaiting: false, now: NOON });
+    await temp.store.accounts.delete(scope, 'smtp1', by(NOON), { failWaiting: false });
     expect(await enqueue(['m1'])).toEqual([rejected('no_account')]);
   });
 });

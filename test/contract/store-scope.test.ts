@@ -5,6 +5,7 @@ import { useCleanup } from '../support/cleanup.js';
 import {
   accountChange,
   addLane,
+  by,
   NOON,
   newMessage,
   openTempStore,
@@ -32,12 +33,14 @@ test('nothing that is done in one scope is seen in another that uses the same id
     { name: 'Globex' },
     'a1',
   );
-  await store.accounts.put(globex.scope, 'a2', NOON, () => accountChange());
+  await store.accounts.put(globex.scope, 'a2', by(NOON), () => accountChange());
   const theirs = [
     newMessage('m1', { accountId: 'a1' }),
     newMessage('m2', { accountId: 'a2', batchCode: 'Q' }),
   ];
   await store.queue.enqueue(globex.scope, theirs, NOON);
+  const token = (owner: string, name: string) => ({ name, hash: `${owner}-${name}`, expiresAt: null });
+  await store.tokens.put(globex.scope, token('globex', 'a1'), by(NOON), { replace: false });
   const view = async (scope: TenantScope) => ({
     tenant: await store.tenants.get(scope),
     accounts: await store.accounts.list(scope, { limit: 99 }),
@@ -47,7 +50,7 @@ test('nothing that is done in one scope is seen in another that uses the same id
     filtered: (await store.messages.list(scope, { accountId: 'a2', batchCode: 'Q' }, { limit: 99 })).messages,
     message: await store.messages.get(scope, 'm1'),
     counts: await store.messages.counts(scope),
-    tokens: await store.tokens.listOfTenant(scope.tenantId),
+    tokens: await store.tokens.list(scope),
   });
   const before = await view(globex.scope);
 
@@ -60,20 +63,34 @@ test('nothing that is done in one scope is seen in another that uses the same id
     fc.record({ do: fc.constant('delete' as const), id: account }),
     fc.record({ do: fc.constant('enqueue' as const), id: fc.constantFrom('m1', 'm2'), account }),
     fc.record({ do: fc.constant('send' as const), id: account }),
+    fc.record({ do: fc.constant('token' as const), name: account }),
+    fc.record({ do: fc.constant('revoke' as const), name: account }),
+    fc.record({ do: fc.constant('steal' as const), name: account }),
   );
   await fc.assert(
     fc.asyncProperty(fc.array(action, { maxLength: 20 }), async (actions) => {
-      await store.tenants.put(acme, NOON, () => tenantChange());
+      await store.tenants.put(acme, by(NOON), () => tenantChange());
       for (const it of actions) {
         if (it.do === 'tenant')
-          await store.tenants.put(acme, NOON, () => tenantChange({ active: it.active }));
+          await store.tenants.put(acme, by(NOON), () => tenantChange({ active: it.active }));
         else if (it.do === 'drop') {
-          await store.tenants.delete(acme);
-          await store.tenants.put(acme, NOON, () => tenantChange());
+          await store.tenants.delete(acme, by(NOON));
+          await store.tenants.put(acme, by(NOON), () => tenantChange());
         } else if (it.do === 'account') {
-          await store.accounts.put(acme, it.id, NOON, () => accountChange({ isDefault: it.isDefault }));
+          await store.accounts.put(acme, it.id, by(NOON), () => accountChange({ isDefault: it.isDefault }));
         } else if (it.do === 'delete') {
-          await store.accounts.delete(acme, it.id, { failWaiting: true, now: NOON });
+          await store.accounts.delete(acme, it.id, by(NOON), { failWaiting: true });
+        } else if (it.do === 'token') {
+          await store.tokens.put(acme, token('acme', it.name), by(NOON), { replace: true });
+        } else if (it.do === 'revoke') {
+          await store.tokens.revoke(acme, it.name, by(NOON));
+        } else if (it.do === 'steal') {
+          // The other tenant's own token can be nobody else's, under whatever name.
+          const stolen = { ...token('globex', 'a1'), name: it.name };
+          const refused = { code: 'already_exists' };
+          await expect(store.tokens.put(acme, stolen, by(NOON), { replace: true })).rejects.toMatchObject(
+            refused,
+          );
         } else if (it.do === 'enqueue') {
           await store.queue.enqueue(acme, [newMessage(it.id, { accountId: it.account })], NOON);
         } else {
@@ -91,7 +108,8 @@ test('nothing that is done in one scope is seen in another that uses the same id
         }
       }
       const ours = await view(acme);
-      for (const row of [...ours.accounts, ...ours.messages]) expect(row.tenantId).toBe('acme');
+      for (const row of [...ours.accounts, ...ours.messages, ...ours.tokens])
+        expect(row.tenantId).toBe('acme');
       expect(await view(globex.scope)).toEqual(before);
     }),
     { numRuns: 25 },

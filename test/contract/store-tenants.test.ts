@@ -3,6 +3,7 @@ import { tenantScope } from '../../src/store/scope.js';
 import { useCleanup } from '../support/cleanup.js';
 import {
   addLane,
+  by,
   keptCounters,
   NOON,
   newMessage,
@@ -36,11 +37,11 @@ describe('tenants', () => {
       useGlobalSync: true,
       attachmentRoots: ['/srv'],
     });
-    const made = await temp.store.tenants.put(acme, NOON, () => change);
+    const made = await temp.store.tenants.put(acme, by(NOON), () => change);
     expect(made).toMatchObject({ id: 'acme', hasWebhookSecret: true, createdAt: NOON, updatedAt: NOON });
     expect(JSON.stringify(made)).not.toContain('ENC:');
     expect(await temp.store.tenants.get(acme)).toMatchObject(change.tenant);
-    await temp.store.tenants.put(acme, NOON + 1, (current) => {
+    await temp.store.tenants.put(acme, by(NOON + 1), (current) => {
       expect(current).toMatchObject({ name: 'ACME', webhookSecret: sealed });
       return tenantChange({ name: 'Other', active: false });
     });
@@ -52,7 +53,7 @@ describe('tenants', () => {
 
   test('are paged in order of their id', async () => {
     for (const id of ['b', 'a', 'C', 'c']) {
-      await temp.store.tenants.put(tenantScope(id), NOON, () => tenantChange());
+      await temp.store.tenants.put(tenantScope(id), by(NOON), () => tenantChange());
     }
     const page = async (after?: string) =>
       (
@@ -68,8 +69,8 @@ describe('tenants', () => {
   });
 
   test('a change that throws changes nothing', async () => {
-    await temp.store.tenants.put(acme, NOON, () => tenantChange({ name: 'before' }));
-    const failing = temp.store.tenants.put(acme, NOON, () => {
+    await temp.store.tenants.put(acme, by(NOON), () => tenantChange({ name: 'before' }));
+    const failing = temp.store.tenants.put(acme, by(NOON), () => {
       throw new Error('no');
     });
     await expect(failing).rejects.toThrow('no');
@@ -79,7 +80,7 @@ describe('tenants', () => {
   test('what is not sealed cannot be stored as a secret', async () => {
     const plain = { value: 'hunter2', keyId: 'k1' };
     await expect(
-      temp.store.tenants.put(acme, NOON, () => tenantChange({ webhookSecret: plain })),
+      temp.store.tenants.put(acme, by(NOON), () => tenantChange({ webhookSecret: plain })),
     ).rejects.toThrow();
     expect(await temp.store.tenants.get(acme)).toBeUndefined();
   });
@@ -89,8 +90,8 @@ describe('tenants', () => {
       ...tenantChange(),
       token: { hash, expiresAt },
     });
-    await temp.store.tenants.put(acme, NOON, () => withToken('h1', 5));
-    const clash = temp.store.tenants.put(tenantScope('globex'), NOON, () => withToken('h1'));
+    await temp.store.tenants.put(acme, by(NOON), () => withToken('h1', 5));
+    const clash = temp.store.tenants.put(tenantScope('globex'), by(NOON), () => withToken('h1'));
     await expect(clash).rejects.toThrow(expect.objectContaining({ code: 'already_exists' }));
     expect(await temp.store.tenants.get(tenantScope('globex'))).toBeUndefined();
     expect(await temp.store.tokens.findByHash('h1')).toMatchObject({
@@ -99,10 +100,10 @@ describe('tenants', () => {
       expiresAt: 5,
       tenantActive: true,
     });
-    await temp.store.tenants.put(acme, NOON, () => withToken('h2'));
+    await temp.store.tenants.put(acme, by(NOON), () => withToken('h2'));
     expect(await temp.store.tokens.findByHash('h1')).toBeUndefined();
-    expect(await temp.store.tokens.listOfTenant('acme')).toHaveLength(1);
-    await temp.store.tenants.put(acme, NOON, () => tenantChange({ active: false }));
+    expect(await temp.store.tokens.list(tenantScope('acme'))).toHaveLength(1);
+    await temp.store.tenants.put(acme, by(NOON), () => tenantChange({ active: false }));
     expect(await temp.store.tokens.findByHash('h2')).toMatchObject({ tenantActive: false, expiresAt: null });
   });
 
@@ -112,8 +113,8 @@ describe('tenants', () => {
     for (const it of [scope, other.scope]) await temp.store.queue.enqueue(it, [newMessage('m')], NOON);
     const options = { limit: 9, owner: 'o', now: NOON, leaseMs: 1000 };
     for (const it of [lane, other.lane]) await temp.store.claims.claimDue(it, options);
-    expect(await temp.store.tenants.delete(scope)).toBe(true);
-    expect(await temp.store.tenants.delete(scope)).toBe(false);
+    expect(await temp.store.tenants.delete(scope, by(NOON))).toBe(true);
+    expect(await temp.store.tenants.delete(scope, by(NOON))).toBe(false);
     for (const table of ['accounts', 'messages', 'message_counts', 'tokens']) {
       expect(temp.raw.prepare(`SELECT COUNT(*) FROM ${table} WHERE tenant_id = 'acme'`).pluck().get()).toBe(
         0,
@@ -137,7 +138,7 @@ describe('tenants', () => {
     const look = temp.raw.prepare(
       "SELECT (SELECT COUNT(*) FROM messages) || (SELECT iif(active, ' active', ' inactive') FROM tenants)",
     );
-    const steps = await watch(temp.store.tenants.delete(scope), () => look.pluck().get());
+    const steps = await watch(temp.store.tenants.delete(scope, by(NOON)), () => look.pluck().get());
     expect([...steps]).toEqual([
       '1200 active',
       '1200 inactive',
@@ -160,11 +161,11 @@ describe('tenants', () => {
     await look();
     const { scope, lane } = await addLane(temp.store, 'acme');
     await look();
-    await settings.set('port', '1');
+    await settings.set('port', '1', by(NOON));
     await look();
-    await accounts.delete(scope, 'smtp1', { failWaiting: false, now: NOON });
+    await accounts.delete(scope, 'smtp1', by(NOON), { failWaiting: false });
     await look();
-    await tenants.delete(scope);
+    await tenants.delete(scope, by(NOON));
     await look();
     expect(seen).toEqual([...new Set(seen)].sort((a, b) => a - b));
     const second = await addLane(temp.store, 'globex');

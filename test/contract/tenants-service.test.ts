@@ -31,6 +31,7 @@ describe('a new tenant', () => {
       kind: 'tenant',
       tenantId: 'acme',
       tokenName: 'default',
+      tokenPk: expect.any(Number),
     });
     const { webhookSecret } = await stored();
     expect(webhookSecret?.value).toMatch(/^ENC:/);

@@ -12,10 +12,11 @@ import {
 import { join } from 'node:path';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { keyIdOf } from '../../src/crypto/secret-box.js';
+import { reencryptAll } from '../../src/services/reencrypt.js';
 import { loadKeyring, unlockKeys } from '../../src/services/unlock-keys.js';
 import { tenantScope } from '../../src/store/scope.js';
 import { useCleanup } from '../support/cleanup.js';
-import { NOON, openTempStore, type TempStore, tenantChange } from '../support/temp-store.js';
+import { by, NOON, openTempStore, type TempStore, tenantChange } from '../support/temp-store.js';
 
 const closing = useCleanup();
 let temp: TempStore;
@@ -30,13 +31,13 @@ beforeEach(async () => {
 type Env = Record<string, string>;
 const coded = (code: string) => expect.objectContaining({ code, exitCode: 4 });
 const unlock = (env: Env = {}, mayCreate = true, now = NOON) =>
-  unlockKeys(temp.store, { env, serverDirectory }, { mayCreate, now });
+  unlockKeys(temp.store, { env, serverDirectory }, { mayCreate, holdUnreadable: false, by: by(now) });
 const envKey = (key: Buffer): Env => ({ MAIL_PROXY_ENCRYPTION_KEY: key.toString('base64') });
 
 /** A secret of a tenant under the primary key of `env`. */
 async function seal(env: Env = {}): Promise<void> {
   const ring = await loadKeyring(temp.store, { env, serverDirectory });
-  await temp.store.tenants.put(tenantScope('acme'), NOON, () =>
+  await temp.store.tenants.put(tenantScope('acme'), by(NOON), () =>
     tenantChange({ webhookSecret: ring.seal('s', 'here') }),
   );
 }
@@ -56,7 +57,7 @@ describe('the first start', () => {
     expect(statSync(keyFile).mode & 0o777).toBe(0o600);
     expect(readFileSync(keyFile)).toHaveLength(32);
     expect(readdirSync(serverDirectory).filter((name) => name.includes('key'))).toEqual(['encryption.key']);
-    expect(await temp.store.settings.get('primary_key_id')).toBe(keyIdOf(readFileSync(keyFile)));
+    expect(await temp.store.keys.primaryId()).toBe(keyIdOf(readFileSync(keyFile)));
     await seal();
     expect((await unlock()).createdFile).toBeUndefined();
     expect(await openSealed()).toBe('s');
@@ -92,13 +93,14 @@ describe('a server that holds secrets', () => {
     await unlock();
     await seal();
     const id = keyIdOf(readFileSync(keyFile));
+    // The tenant's secret and the key of the audit trail.
     rmSync(keyFile);
     await expect(unlock()).rejects.toThrow(coded('key_missing'));
-    await expect(unlock()).rejects.toThrow(new RegExp(`1 stored secret\\(s\\) need key ${id}`));
+    await expect(unlock()).rejects.toThrow(new RegExp(`2 stored secret\\(s\\) need key ${id}`));
     await expect(unlock(envKey(randomBytes(32)))).rejects.toThrow(coded('key_missing'));
     expect(existsSync(keyFile)).toBe(false);
-    expect(await temp.store.settings.get('primary_key_id')).toBe(id);
-    expect(await temp.store.settings.keyIds()).toEqual([id]);
+    expect(await temp.store.keys.primaryId()).toBe(id);
+    expect(await temp.store.keys.ids()).toEqual([id]);
   });
 
   test('takes another key as primary while the old one is still at hand, and opens both', async () => {
@@ -107,10 +109,13 @@ describe('a server that holds secrets', () => {
     await seal(envKey(old));
     const env = { ...envKey(next), MAIL_PROXY_ENCRYPTION_KEY_PREVIOUS: old.toString('base64') };
     await unlock(env, false, NOON + 1);
-    expect(await temp.store.settings.get('primary_key_id')).toBe(keyIdOf(next));
-    expect(await temp.store.settings.keyIds()).toEqual([keyIdOf(next), keyIdOf(old)]);
+    expect(await temp.store.keys.primaryId()).toBe(keyIdOf(next));
+    expect(await temp.store.keys.ids()).toEqual([keyIdOf(next), keyIdOf(old)]);
     expect(await openSealed(env)).toBe('s');
     await seal(env);
+    // The key of the audit trail is a secret too.
+    await expect(unlock(envKey(next), false)).rejects.toThrow(/1 stored secret/);
+    await reencryptAll(temp.store, await loadKeyring(temp.store, { env, serverDirectory }), () => undefined);
     await unlock(envKey(next), false);
     expect(await openSealed(envKey(next))).toBe('s');
   });

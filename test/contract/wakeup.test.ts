@@ -2,7 +2,7 @@ import { rmSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { watchOtherWriters } from '../../src/daemon/wakeup.js';
 import { useCleanup } from '../support/cleanup.js';
-import { openTempStore } from '../support/temp-store.js';
+import { by, NOON, openTempStore } from '../support/temp-store.js';
 
 const closing = useCleanup();
 const silent = { debug() {}, info() {}, warn() {}, error() {} };
@@ -29,7 +29,7 @@ test('what another process commits is noticed, also right after the watching beg
   temp.raw.exec("INSERT INTO settings VALUES ('host', 'a')");
   await first;
   const second = changed();
-  await temp.store.settings.set('port', '1');
+  await temp.store.settings.set('port', '1', by(NOON));
   temp.raw.exec("UPDATE settings SET value = 'b' WHERE name = 'host'");
   await second;
   expect(changes).toBe(2);

@@ -12,6 +12,12 @@ import { type SmtpTestServer, startSmtpServer } from '../support/smtp-servers.js
 
 /** Everything that is secret here, by what it is for. */
 const key = randomBytes(32);
+const newKeys = {
+  file: randomBytes(32),
+  stdin: randomBytes(32),
+  env: randomBytes(32),
+  added: randomBytes(32),
+};
 const secrets = {
   admin: makeCanary('admin token'),
   tenant: makeCanary('tenant token'),
@@ -24,6 +30,11 @@ const secrets = {
   basic: makeCanary('basic callback secret'),
   key: canaryOf('encryption key', key.toString('base64'), key),
   keyText: canaryOf('encryption key as text', key.toString('base64')),
+  newKeyFile: canaryOf('new key by file', newKeys.file.toString('base64'), newKeys.file),
+  newKeyStdin: canaryOf('new key by stdin', newKeys.stdin.toString('base64'), newKeys.stdin),
+  newKeyEnv: canaryOf('new key by environment', newKeys.env.toString('base64'), newKeys.env),
+  addedKey: canaryOf('key that was added', newKeys.added.toString('base64'), newKeys.added),
+  rotated: makeCanary('SMTP password that a rotation encrypts anew'),
   wrongToken: makeCanary('token that is not valid'),
   inBody: makeCanary('secret in a bad request'),
 };
@@ -49,16 +60,34 @@ const given = {
   MAIL_PROXY_ENCRYPTION_KEY: secrets.key.secret,
   GMP_API_TOKEN: secrets.admin.secret,
   MAIL_PROXY_SMTP_PASSWORD: secrets.env.secret,
+  MAIL_PROXY_NEW_ENCRYPTION_KEY: secrets.newKeyEnv.secret,
 };
 
 async function run(line: string, input = '', ...more: string[]): Promise<string> {
   const args = [...line.split(' '), ...more];
   const env: Record<string, string> = { GMP_LOG_LEVEL: 'debug', ...given };
   if (!line.includes('byenv')) delete env.MAIL_PROXY_SMTP_PASSWORD;
+  if (!line.includes('rotate-key') || more.length > 0) delete env.MAIL_PROXY_NEW_ENCRYPTION_KEY;
+  // This one has a key in its own directory, which can be rotated, and a token that was generated.
+  if (line.includes('filekey')) {
+    delete env.MAIL_PROXY_ENCRYPTION_KEY;
+    delete env.GMP_API_TOKEN;
+  }
   const { stdout, stderr } = await e2e.cli(args, { env, input });
   used.add(args.filter((word) => /^[a-z-]+$/.test(word)).join(' '));
   outputs.push({ call: line, text: `${stdout}${stderr}` });
   return stdout;
+}
+
+/** Runs a call that shows a secret once: that one place is left out of what is searched, everything else is not. */
+async function showing(name: string, field: string, line: string): Promise<Record<string, string>> {
+  const shown = JSON.parse(await run(line)) as Record<string, string>;
+  const { [field]: secret = '' } = shown;
+  canaries.push(canaryOf(name, secret));
+  const last = outputs.findLastIndex(({ call }) => call === line);
+  const { text = '' } = outputs[last] ?? {};
+  outputs[last] = { call: line, text: text.replace(secret, '') };
+  return shown;
 }
 
 const secretFile = (canary: Canary): string =>
@@ -185,6 +214,103 @@ async function badRequests(): Promise<void> {
   );
 }
 
+/** Asks the API; the answer is searched like what a command prints. */
+async function ask(at: string, token: string, method: string, path: string, body?: object): Promise<string> {
+  const response = await fetch(`${at}${path}`, {
+    method,
+    headers: { 'X-API-Token': token, ...(body === undefined ? {} : { 'Content-Type': 'application/json' }) },
+    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+  });
+  const text = await response.text();
+  outputs.push({ call: `${method} ${path}`, text });
+  return text;
+}
+
+const AUDIT_ROUTES = [
+  'GET /command-log?limit=1000',
+  'GET /command-log/export',
+  'POST /command-log/verify',
+  'GET /keys',
+  'POST /keys/verify',
+  'POST /keys/reencrypt',
+  'GET /tenant/acme/tokens',
+] as const;
+
+/** Tokens made in every way, keys listed, verified, added and retired, and the whole audit trail. */
+async function tokensKeysAndAudit(): Promise<void> {
+  const admin = secrets.admin.secret;
+  await showing('token by command', 'token', 'myserver acme tokens create shop --expires 90d --json');
+  for (const [path, field] of [
+    ['/tenant/acme/tokens', 'token'],
+    ['/tenant/globex/api-key', 'api_key'],
+  ] as const) {
+    const { json } = await callApi(url, admin, 'POST', path, field === 'token' ? { name: 'api' } : {});
+    canaries.push(canaryOf(`token by ${path}`, String(json[field])));
+    expect((await callApi(url, String(json[field]), 'GET', '/messages')).status).toBe(200);
+  }
+  const added = await run('myserver keys add --json', '', e2e.file('added-key', newKeys.added));
+  await Promise.all([
+    ...[
+      'acme tokens list --json',
+      'acme tokens revoke shop',
+      'tenants suspend globex',
+      'token rotate',
+      'keys list --json',
+      'keys verify',
+      'rotate-key',
+      `keys retire ${(JSON.parse(added) as { key_id: string }).key_id}`,
+    ].map((line) => run(`myserver ${line}`)),
+    run('rotate-key myserver --new-key-stdin', `${secrets.newKeyStdin.secret}\n`, '--json'),
+    run('rotate-key myserver --new-key-file', '', e2e.file('new-key', newKeys.file)),
+    run('rotate-key myserver --new-key-stdin', `${secrets.newKeyStdin.secret} `.repeat(2), '--json'),
+    run('myserver keys add', '', secretFile(secrets.newKeyFile), '--nosuch'),
+    run('tenants update -s myserver --auth-secret-stdin', secrets.bearer.secret),
+    run('rotate-key --new-key-stdin --json', secrets.newKeyStdin.secret),
+  ]);
+  await run('myserver tenants activate globex');
+  await Promise.all(
+    ['list --json', 'list --csv', 'export', 'verify --json'].map((line) => run(`myserver audit ${line}`)),
+  );
+  await run('myserver audit restart --force');
+  for (const route of AUDIT_ROUTES) {
+    const [method = '', path = ''] = route.split(' ');
+    await ask(url, admin, method, path);
+  }
+}
+
+/** A key in the server's own directory is rotated, the new one given in each way, and the admin token too. */
+async function rotations(): Promise<void> {
+  const { url: at = '', admin_token: first = '' } = await showing(
+    'generated admin token',
+    'admin_token',
+    `start filekey --json --port ${await freePort()}`,
+  );
+  await callApi(at, first, 'POST', '/tenant', { tenant_id: 'acme' });
+  const account = {
+    id: 'smtp1',
+    tenant_id: 'acme',
+    host: 'smtp.example.com',
+    user: 'u',
+    password: secrets.rotated.secret,
+  };
+  await callApi(at, first, 'POST', '/account', account);
+  await run('rotate-key filekey --new-key-file', '', e2e.file('new-key', newKeys.file));
+  await run('rotate-key filekey', `${secrets.newKeyStdin.secret}\n`, '--new-key-stdin', '--json');
+  await run('rotate-key filekey');
+  const { admin_token: token = '' } = await showing(
+    'rotated admin token',
+    'admin_token',
+    'filekey token rotate --json',
+  );
+  await Promise.all(
+    ['keys list', 'keys verify', 'audit list', 'audit export'].map((line) => run(`filekey ${line}`)),
+  );
+  for (const route of AUDIT_ROUTES) {
+    const [method = '', path = ''] = route.split(' ');
+    await ask(at, token, method, path);
+  }
+}
+
 /** Every other command, and failing calls that were given a secret. */
 async function everythingElse(): Promise<void> {
   const tests = ['bystdin', 'byfile', 'refused', 'echoed'].map((id) =>
@@ -261,9 +387,10 @@ beforeAll(async () => {
   await addAccounts();
   await deliver();
   await badRequests();
+  await Promise.all([tokensKeysAndAudit(), rotations()]);
   await everythingElse();
   await startDaemon('restart');
-}, 150_000);
+}, 240_000);
 
 describe('the search', () => {
   it('finds each form where it is', () => {
@@ -290,6 +417,18 @@ describe('the search', () => {
     const seen = [...processes.values()].flatMap(({ environment }) => findCanaries(environment, canaries));
     expect(seen).toContain('admin token (plain)');
     expect(seen).toContain('SMTP password by environment (plain)');
+  });
+
+  it('finds each new key in its own file, and in no other', () => {
+    const files = readdirSync(join(e2e.home, 'filekey', 'keys'), { recursive: true, withFileTypes: true })
+      .filter((entry) => entry.isFile())
+      .map(({ parentPath, name }) => readFileSync(join(parentPath, name)));
+    const found = files.flatMap((bytes) => findCanaries(bytes, canaries));
+    expect(found.sort()).toEqual([
+      'new key by environment (plain)',
+      'new key by file (plain)',
+      'new key by stdin (plain)',
+    ]);
   });
 
   it('finds what is no secret in the database, the log and a command line', async () => {
@@ -331,6 +470,8 @@ describe('11: no secret is found', () => {
     );
     expect(files.map(({ name }) => name)).toContain('mail_service.db-wal');
     for (const { parentPath, name } of files) {
+      // A key's own file is where it belongs.
+      if (name.endsWith('.key')) continue;
       expect([name, findCanaries(readFileSync(join(parentPath, name)), all())]).toEqual([name, []]);
     }
   });

@@ -42,8 +42,11 @@ async function shell(script: string, env: Record<string, string> = {}) {
 
 const curl = async (script: string) => JSON.parse((await shell(script)).stdout) as Record<string, unknown>;
 const log = (): string => readFileSync(join(e2e.home, 'myserver', 'daemon.log'), 'utf8');
+/** Each call comes from a client of its own: who fails too often from one address has to wait. */
+let client = 0;
 const ask = async (path: string, token?: string): Promise<number> => {
   const headers = new Headers(token === undefined ? [] : [['X-API-Token', token]]);
+  headers.set('X-Real-IP', `127.0.1.${++client}`);
   return (await fetch(`http://127.0.0.1:${port}${path}`, { headers })).status;
 };
 function inDatabase<Row>(sql: string): Row[] {
@@ -173,9 +176,9 @@ describe('Audit Logging', () => {
   it('the log has authentication in the form that is shown', async () => {
     expect(await ask('/messages', 'nobodys-token')).toBe(401);
     expect(log()).toMatch(
-      / INFO {2}- API auth successful for tenant 'acme' token=acme\/default address=127\.0\.0\.1$/m,
+      / INFO {2}- API auth successful for tenant 'acme' token=acme\/default address=\S+$/m,
     );
-    expect(log()).toMatch(/ WARN {2}- API auth failed: invalid token address=127\.0\.0\.1$/m);
+    expect(log()).toMatch(/ WARN {2}- API auth failed: invalid token address=127\.0\.1\.\d+$/m);
   });
 
   it('export GMP_LOG_LEVEL=INFO is understood', async () => {
@@ -258,5 +261,5 @@ it('a lost key cannot be recovered: the server does not start with another one',
     'MAIL_PROXY_ENCRYPTION_KEY="$(mail-proxy keygen)" mail-proxy start bykeygen',
   );
   expect(code).toBe(4);
-  expect(stderr).toMatch(/^Error: .*Nothing was changed\.\n$/);
+  expect(stderr).toMatch(/^Error: .*Nothing was changed\. .*--hold-unreadable.*\n$/);
 });

@@ -136,8 +136,15 @@ describe('a command that needs a key which only the daemon has', () => {
     });
   });
 
-  it('what needs no key works without one', async () => {
-    expect(await cli('acme accounts update smtp1 --limit-hour 6')).toMatchObject({ code: 0, stderr: '' });
+  it('what only reads works without one; what is audited does not, even without a secret in it', async () => {
+    expect(await cli('acme accounts update smtp1 --limit-hour 6')).toMatchObject({
+      code: 4,
+      stderr: expect.stringContaining('GMP_API_TOKEN'),
+    });
+    expect(await cli('acme accounts update smtp1 --limit-hour 6', token)).toMatchObject({
+      code: 0,
+      stderr: '',
+    });
     expect(await cli('acme accounts list --json')).toMatchObject({ code: 0, stderr: '' });
   });
 });

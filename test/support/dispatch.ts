@@ -1,7 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import Database from 'better-sqlite3';
 import type { AccountInput } from '../../src/core/account-settings.js';
+import { parseAllowance } from '../../src/core/destination.js';
 import type { Message, NewMessage } from '../../src/core/types.js';
+import { createDestinationGuard } from '../../src/delivery/destination-guard.js';
 import { Dispatcher } from '../../src/delivery/dispatcher.js';
 import { putAccount } from '../../src/services/put-account.js';
 import { tenantScope } from '../../src/store/scope.js';
@@ -25,8 +27,12 @@ export interface TestDispatch extends TestStore {
   pass(millis: number): void;
 }
 
-/** Opens a {@link TestDispatch} with the tenants `acme` and `globex`; `close` stops it. */
-export async function openTestDispatch(): Promise<TestDispatch> {
+/**
+ * Opens a {@link TestDispatch} with the tenants `acme` and `globex`; `close` stops it.
+ *
+ * @param allowPrivate - What on private networks tenants may reach.
+ */
+export async function openTestDispatch(allowPrivate = '127.0.0.0/8,localhost'): Promise<TestDispatch> {
   const opened = await openTestStore();
   const { store, clock, keyring, context } = opened;
   for (const id of ['acme', 'globex']) await opened.addTenant(id, `${id}-token`);
@@ -35,6 +41,8 @@ export async function openTestDispatch(): Promise<TestDispatch> {
   const dispatcher = new Dispatcher({
     store,
     keyring: () => keyring,
+    reloadKeys: async () => undefined,
+    guard: createDestinationGuard(parseAllowance(allowPrivate)),
     now: () => clock.now,
     random: () => 0.5,
     log: { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') },

@@ -31,7 +31,11 @@ export interface E2eHome {
   /** Starts `server` on a free port and returns its URL and admin token. */
   start(server: string, options?: CallOptions): Promise<{ url: string; pid: number; token: string }>;
   /** Runs `serve` in the foreground on a free port; resolves when it serves. */
-  serve(server: string, env: Record<string, string>): Promise<{ url: string; child: ChildProcess }>;
+  serve(
+    server: string,
+    env: Record<string, string>,
+    flags?: string[],
+  ): Promise<{ url: string; child: ChildProcess }>;
   /** Writes a file outside the servers and returns its path. */
   file(name: string, content: string | Uint8Array): string;
   /** Number of rows of each table of a server. */
@@ -93,9 +97,9 @@ export function openE2eHome(): E2eHome {
       }>(args, options);
       return { url, pid, token };
     },
-    async serve(server, env) {
+    async serve(server, env, flags = []) {
       const port = await freePort();
-      const child = spawn(process.execPath, [PROGRAM, 'serve', server, '--port', String(port)], {
+      const child = spawn(process.execPath, [PROGRAM, 'serve', server, '--port', String(port), ...flags], {
         env: cliEnvironment({ MAIL_PROXY_HOME: home, ...env }),
         stdio: ['ignore', 'ignore', 'pipe'],
       });

@@ -1,3 +1,5 @@
+import { parseAllowance } from '../../src/core/destination.js';
+import { createDestinationGuard } from '../../src/delivery/destination-guard.js';
 import { createApp } from '../../src/http/create-app.js';
 import type { AppDeps } from '../../src/http/deps.js';
 import { openTestStore, type TestStore } from './store.js';
@@ -64,6 +66,9 @@ export async function openTestApp(changes: Partial<AppDeps> = {}): Promise<TestA
   const app = createApp({
     store: opened.store,
     keyring: () => opened.keyring,
+    reloadKeys: async () => undefined,
+    authAudit: { failed: () => undefined, succeeded: () => undefined },
+    guard: createDestinationGuard(parseAllowance('127.0.0.0/8,localhost')),
     now: () => opened.clock.now,
     startedAt: opened.clock.now - 5000,
     version: '1.2.3',
@@ -91,7 +96,8 @@ export async function openTestApp(changes: Partial<AppDeps> = {}): Promise<TestA
         ...(body === undefined ? {} : { body, duplex: 'half' }),
       });
       const text = await response.text();
-      const parsed: unknown = text === '' ? {} : JSON.parse(text);
+      const isJson = response.headers.get('content-type')?.startsWith('application/json') === true;
+      const parsed: unknown = isJson && text !== '' ? JSON.parse(text) : {};
       return { status: response.status, headers: response.headers, text, json: parsed as Answer['json'] };
     },
   };

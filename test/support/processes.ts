@@ -57,7 +57,7 @@ export function processesNaming(text: string): number[] {
 export async function until(
   condition: () => boolean | Promise<boolean>,
   what: string,
-  withinMs = 10_000,
+  withinMs = 30_000,
 ): Promise<void> {
   const giveUpAt = Date.now() + withinMs;
   while (!(await condition())) {

@@ -30,6 +30,8 @@ export interface SmtpServerSettings {
   certificate?: Exclude<keyof TestCertificates, 'caPem' | 'authority'>;
   /** Asks for these credentials; none are offered when left out. */
   auth?: { user: string; password: string };
+  /** Asks for credentials and judges them, where there are many. */
+  accepts?: (user: string, password: string) => boolean;
   /** With `none`: still offers STARTTLS. */
   offersStartTls?: boolean;
   pipelining?: boolean;
@@ -62,7 +64,8 @@ export interface SmtpTestServer {
 export async function startSmtpServer(settings: SmtpServerSettings): Promise<SmtpTestServer> {
   const certificates = await testCertificates();
   const { keyPem: key, certPem: cert } = certificates[settings.certificate ?? 'valid'];
-  const { auth } = settings;
+  const { auth, accepts } = settings;
+  const asks = auth !== undefined || accepts !== undefined;
   const events = new EventEmitter();
   events.setMaxListeners(0);
   const answer = (given: Answer | Promise<Answer>, callback: (error?: Error | null) => void) => {
@@ -73,9 +76,9 @@ export async function startSmtpServer(settings: SmtpServerSettings): Promise<Smt
     key,
     cert,
     secure: settings.tls === 'ssl',
-    authOptional: !auth,
+    authOptional: !asks,
     allowInsecureAuth: settings.tls === 'none',
-    disabledCommands: [...(hasStartTls ? [] : ['STARTTLS']), ...(auth ? [] : ['AUTH'])],
+    disabledCommands: [...(hasStartTls ? [] : ['STARTTLS']), ...(asks ? [] : ['AUTH'])],
     disableReverseLookup: true,
     hidePIPELINING: settings.pipelining === false,
     closeTimeout: 50,
@@ -88,7 +91,8 @@ export async function startSmtpServer(settings: SmtpServerSettings): Promise<Smt
     },
     onAuth({ username = '', password }, _session, callback) {
       api.seen.auth.push(username);
-      const isRight = username === auth?.user && password === auth?.password;
+      const isRight =
+        accepts?.(username, password ?? '') ?? (username === auth?.user && password === auth?.password);
       callback(isRight ? null : asError({ code: 535, message: '5.7.8 wrong user or password' }), {
         user: username,
       });

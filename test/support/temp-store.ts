@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
-import type { NewMessage } from '../../src/core/types.js';
+import type { Change, NewMessage } from '../../src/core/types.js';
 import type { AccountChange } from '../../src/store/accounts.js';
 import { type TenantScope, tenantScope } from '../../src/store/scope.js';
 import { openStoreAndMigrate, type Store } from '../../src/store/store.js';
@@ -10,6 +10,17 @@ import type { TenantChange } from '../../src/store/tenants.js';
 
 /** Noon of a day that no test cares about, in Unix milliseconds. */
 export const NOON = Date.UTC(2030, 0, 1, 12);
+
+/** Who changes something in tests, and when. */
+export const by = (now: number): Change => ({ actor: { kind: 'os-user', name: 'test' }, now });
+
+const AUDIT_KEY = Buffer.alloc(32, 7);
+
+async function openUnlocked(path: string): Promise<Store> {
+  const { store } = await openStoreAndMigrate(path);
+  store.audit.unlock(AUDIT_KEY, 1);
+  return store;
+}
 
 /** A store without services over it, and a second connection that looks behind its back. */
 export interface TempStore {
@@ -28,13 +39,13 @@ export async function openTempStore(): Promise<TempStore> {
   const directory = mkdtempSync(join(tmpdir(), 'mail-proxy-store-'));
   const path = join(directory, 'server', 'mail.db');
   const opened: TempStore = {
-    store: (await openStoreAndMigrate(path)).store,
+    store: await openUnlocked(path),
     path,
     directory,
     raw: new Database(path, { timeout: 1000 }),
     async reopen() {
       await opened.store.close();
-      opened.store = (await openStoreAndMigrate(path)).store;
+      opened.store = await openUnlocked(path);
       return opened.store;
     },
     async close() {
@@ -87,6 +98,7 @@ export function accountChange(changes: Partial<AccountChange> = {}): AccountChan
     fromAddress: null,
     isDefault: false,
     setBy: 'operator',
+    verifiedTlsAt: null,
     ...changes,
   };
 }
@@ -117,8 +129,8 @@ export async function addLane(
   accountId = 'smtp1',
 ): Promise<{ scope: TenantScope; lane: { accountPk: number; tenantId: string } }> {
   const scope = tenantScope(tenantId);
-  await store.tenants.put(scope, NOON, () => tenantChange(tenant));
-  const { pk } = await store.accounts.put(scope, accountId, NOON, () => accountChange(account));
+  await store.tenants.put(scope, by(NOON), () => tenantChange(tenant));
+  const { pk } = await store.accounts.put(scope, accountId, by(NOON), () => accountChange(account));
   return { scope, lane: { accountPk: pk, tenantId } };
 }
 

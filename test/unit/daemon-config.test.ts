@@ -17,6 +17,7 @@ describe('the settings of a daemon', () => {
       logFormat: 'text',
       schedulerActive: true,
       defaultPriority: 2,
+      trustedProxies: ['127.0.0.0/8', '::1/128'],
     });
   });
 

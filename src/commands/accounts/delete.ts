@@ -2,7 +2,7 @@ import { string } from '@oclif/core/args';
 import { boolean } from '@oclif/core/flags';
 import { TenantCommand } from '../../cli/base-command.js';
 import { confirmOrRefuse } from '../../cli/confirm.js';
-import { withServer } from '../../cli/with-server.js';
+import { withKey, withServer } from '../../cli/with-server.js';
 
 /** Deletes an SMTP account. */
 export default class AccountsDelete extends TenantCommand {
@@ -21,11 +21,19 @@ export default class AccountsDelete extends TenantCommand {
     const server = await this.requireServer(flags.server);
     const tenant = await this.resolveTenant(server, flags.tenant);
     await withServer(server, async (context) => {
-      const { deleteAccount, getAccount } = await import('../../services/accounts.js');
+      const { getAccount } = await import('../../services/accounts.js');
       await getAccount(context, tenant, args.id);
-      await confirmOrRefuse(`Delete account ${args.id} of tenant ${tenant} and its password?`, flags.force);
-      await deleteAccount(context, tenant, args.id, { force: flags.force === true });
     });
+    await confirmOrRefuse(`Delete account ${args.id} of tenant ${tenant} and its password?`, flags.force);
+    const force = flags.force === true;
+    await withKey(
+      server,
+      async (context) => {
+        const { deleteAccount } = await import('../../services/accounts.js');
+        await deleteAccount(context, tenant, args.id, { force });
+      },
+      (client) => client.deleteAccount(tenant, args.id, { force }),
+    );
     if (!this.jsonEnabled()) process.stdout.write(`Deleted account ${args.id} of tenant ${tenant}.\n`);
     return { ok: true };
   }

@@ -18,8 +18,13 @@ export default class AccountsTest extends TenantCommand {
     const report = await withKey(
       server,
       async (context) => {
-        const { testAccount } = await import('../../services/test-account.js');
-        return await testAccount(context, tenant, args.id);
+        const [{ testAccount }, { createDestinationGuard }, { parseAllowance }] = await Promise.all([
+          import('../../services/test-account.js'),
+          import('../../delivery/destination-guard.js'),
+          import('../../core/destination.js'),
+        ]);
+        const guard = createDestinationGuard(parseAllowance(process.env.MAIL_PROXY_ALLOW_PRIVATE));
+        return await testAccount(context, tenant, args.id, guard);
       },
       (client) => client.testAccount(tenant, args.id),
     );

@@ -1,4 +1,5 @@
 import { string } from '@oclif/core/args';
+import { boolean } from '@oclif/core/flags';
 import {
   accountBody,
   accountFlags,
@@ -36,7 +37,12 @@ export default class AccountsUpdate extends TenantCommand {
     'pass smtp | <%= config.bin %> myserver acme accounts update smtp1 --password-stdin',
   ];
   static override args = { id: string({ description: 'Id of the account.', required: true }) };
-  static override flags = accountFlags;
+  static override flags = {
+    ...accountFlags,
+    'allow-downgrade': boolean({
+      summary: 'Make an account weaker on purpose that has delivered over verified TLS.',
+    }),
+  };
 
   override async run(): Promise<{ ok: true } & AccountWire> {
     const { args, flags } = await this.parse(AccountsUpdate);
@@ -54,7 +60,8 @@ export default class AccountsUpdate extends TenantCommand {
     const complete = async (current: { user: string | null }): Promise<AccountInput> => {
       const user = input.user === undefined ? current.user : input.user;
       const wanted = user !== null && BOUND.some((name) => flags[name] !== undefined);
-      return { ...input, password: await accountPassword(flags, wanted, (message) => this.warn(message)) };
+      const password = await accountPassword(flags, wanted, (message) => this.warn(message));
+      return { ...input, password, allowDowngrade: flags['allow-downgrade'] };
     };
     const update = async (
       context: import('../../services/context.js').ServiceContext,

@@ -53,6 +53,10 @@ export const accountBodySchema = z.strictObject({
     .describe('Whether a message over a limit waits (default) or ends in error.'),
   max_connections: z.int().min(1).max(100).nullish().describe('Connections at once, default 5.'),
   from_address: z.string().max(1024).nullish().describe('Author of messages that name none.'),
+  allow_downgrade: z
+    .boolean()
+    .nullish()
+    .describe('Whether an account that delivered over verified TLS may be made weaker.'),
   is_default: z.boolean().nullish().describe('Whether messages that name no account use this one.'),
 });
 
@@ -92,5 +96,6 @@ export function accountInputFromWire(body: AccountBody): AccountInput {
     maxConnections: body.max_connections ?? undefined,
     fromAddress: body.from_address,
     isDefault: body.is_default ?? undefined,
+    allowDowngrade: body.allow_downgrade ?? undefined,
   };
 }

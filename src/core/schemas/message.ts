@@ -30,7 +30,8 @@ const addressList = z
   })
   .describe('Mailboxes, as a list or comma-separated. At most 1,000 recipients in all of to, cc and bcc.');
 
-const timestamp = z
+/** A moment on the wire. */
+export const timestampSchema = z
   .union([z.number(), z.string().max(64)], { error: 'Must be Unix seconds or ISO 8601 with an offset.' })
   .describe('Unix seconds (fractions allowed) or ISO 8601 with an offset.');
 
@@ -101,10 +102,10 @@ export const messageSchema = z.strictObject({
     .nullish()
     .describe('Additional header fields, at most 100; those made from other fields are refused.'),
   priority: prioritySchema.nullish(),
-  deferred_ts: timestamp
+  deferred_ts: timestampSchema
     .nullish()
     .describe('Not sent before this time. Unix seconds or ISO 8601 with an offset.'),
-  expires_ts: timestamp
+  expires_ts: timestampSchema
     .nullish()
     .describe(
       'Given up at this time, 48 hours from now when left out. Unix seconds or ISO 8601 with an offset.',

@@ -1,4 +1,6 @@
 import { MailProxyError } from '../../core/errors.js';
+import type { FailureThrottle } from '../../core/failure-throttle.js';
+import type { Actor } from '../../core/types.js';
 import { MAX_TOKEN_BYTES } from '../../crypto/token.js';
 import { authenticate, type Principal } from '../../services/authenticate.js';
 import type { AppContext, Middleware } from '../app-env.js';
@@ -7,8 +9,10 @@ import { headerText } from '../header-text.js';
 import type { Who } from '../route.js';
 
 /** Options of {@link authentication}. */
-export interface AuthenticationOptions extends Pick<AppDeps, 'store' | 'now' | 'log'> {
+export interface AuthenticationOptions extends Pick<AppDeps, 'store' | 'now' | 'log' | 'authAudit'> {
   who: Who;
+  /** Counts failures by address. */
+  throttle: FailureThrottle;
   /** Whether a token's use is worth a log line now. */
   isFirstUse: (tokenId: string) => boolean;
 }
@@ -34,27 +38,52 @@ export function authentication(options: AuthenticationOptions): Middleware {
 
 async function identify(
   c: AppContext,
-  { store, now, log, isFirstUse }: AuthenticationOptions,
+  { store, now, log, isFirstUse, throttle, authAudit }: AuthenticationOptions,
 ): Promise<Principal> {
-  const raw = c.req.header('x-api-token');
+  const raw = c.req.header('x-api-token') ?? '';
   const address = c.get('address');
-  if (raw === undefined || raw === '') {
-    log.warn('API auth failed: missing token', { address });
-    throw new MailProxyError('unauthorized', 'An API token is needed: send it in the header X-API-Token.');
-  }
-  const isTooLong = raw.length > MAX_TOKEN_BYTES;
-  const principal = isTooLong ? undefined : await authenticate(store, headerText(raw), now());
+  // A valid token is recognised before any failure is counted: nobody else's attempts can lock its owner out.
+  const principal =
+    raw.length > MAX_TOKEN_BYTES ? undefined : await authenticate(store, headerText(raw), now());
   if (principal === undefined) {
-    log.warn('API auth failed: invalid token', { address });
-    throw new MailProxyError('unauthorized', 'The API token is unknown, expired or revoked.');
+    const what = raw === '' ? 'missing' : 'invalid';
+    const retryAfter = throttle.failed(address, now());
+    // What is refused for being too frequent is summed up in the trail, not logged line by line.
+    if (retryAfter === undefined) log.warn(`API auth failed: ${what} token`, { address });
+    authAudit.failed(address);
+    if (retryAfter !== undefined) {
+      c.header('Retry-After', String(retryAfter));
+      throw new MailProxyError(
+        'too_many_attempts',
+        'Too many failed logins from this address: wait and use a valid token.',
+      );
+    }
+    throw new MailProxyError(
+      'unauthorized',
+      raw === ''
+        ? 'An API token is needed: send it in the header X-API-Token.'
+        : 'The API token is unknown, expired or revoked.',
+    );
   }
   const tokenId = principal.kind === 'admin' ? 'admin' : `${principal.tenantId}/${principal.tokenName}`;
   c.set('caller', { principal, tokenId });
+  authAudit.succeeded(
+    actorOf(principal, address),
+    tokenId,
+    principal.kind === 'tenant' ? principal.tokenPk : undefined,
+  );
   if (isFirstUse(tokenId)) {
     const whose = principal.kind === 'admin' ? 'admin' : `tenant '${principal.tenantId}'`;
     log.info(`API auth successful for ${whose}`, { token: tokenId, address });
   }
   return principal;
+}
+
+/** The caller as the audit trail names him. */
+export function actorOf(principal: Principal, address: string): Actor {
+  return principal.kind === 'admin'
+    ? { kind: 'admin-token', address }
+    : { kind: 'tenant-token', tenantId: principal.tenantId, tokenName: principal.tokenName, address };
 }
 
 /** Makes the function that is true for the first use of each token in a minute. */

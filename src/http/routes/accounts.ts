@@ -97,6 +97,7 @@ export const accountRoutes: readonly Route[] = [
       ),
     }),
     errors: ['account_not_found', 'credential_unreadable', 'key_missing'],
-    handler: ({ deps, context, tenantId, params }) => testAccount(context, tenantId, params.id, deps.probe),
+    handler: ({ deps, context, tenantId, params }) =>
+      testAccount(context, tenantId, params.id, deps.guard, deps.probe),
   }),
 ];

@@ -1,13 +1,16 @@
 import { z } from 'zod';
+import { wireIdSchema } from '../../core/schemas/account.js';
 import { tenantBodySchema, tenantRequestFromWire } from '../../core/schemas/tenant.js';
 import { tenantToWire } from '../../core/wire.js';
 import { putTenant } from '../../services/put-tenant.js';
-import { listTenants } from '../../services/tenants.js';
-import { okField, tenantAnswer } from '../answers.js';
+import { deleteTenant, getTenant, listTenants } from '../../services/tenants.js';
+import { okAnswer, okField, tenantAnswer } from '../answers.js';
 import { nextCursorSchema, pageQuery, queryBoolean } from '../query.js';
 import { defineRoute, type Route } from '../route.js';
 
-/** Tenants, for the operator. */
+const params = z.object({ id: wireIdSchema });
+
+/** Tenants. */
 export const tenantRoutes: readonly Route[] = [
   defineRoute({
     method: 'post',
@@ -55,6 +58,33 @@ export const tenantRoutes: readonly Route[] = [
         tenants: items.map(tenantToWire),
         ...(nextCursor === undefined ? {} : { next_cursor: nextCursor }),
       };
+    },
+  }),
+  defineRoute({
+    method: 'get',
+    path: '/tenant/{id}',
+    who: 'tenant',
+    tenantParam: 'id',
+    summary: 'Show a tenant, without its secrets.',
+    params,
+    answer: tenantAnswer.extend(okField),
+    errors: ['tenant_not_found'],
+    async handler({ context, params }) {
+      return { ok: true as const, ...tenantToWire(await getTenant(context, params.id)) };
+    },
+  }),
+  defineRoute({
+    method: 'delete',
+    path: '/tenant/{id}',
+    who: 'admin',
+    summary: 'Delete a tenant and everything that belongs to it.',
+    params,
+    answer: okAnswer,
+    errors: ['tenant_not_found'],
+    async handler({ deps, context, params }) {
+      await deleteTenant(context, params.id);
+      deps.wake();
+      return { ok: true as const };
     },
   }),
 ];
