@@ -103,6 +103,7 @@ export function tenantBody(tenantId: string, input: TenantInput): TenantRequest 
     client_sync_path: input.clientSyncPath,
     client_attachment_path: input.clientAttachmentPath,
     client_auth: input.clientAuth,
+    webhook_secret: input.webhookSecret,
     rate_limits: saidLimits.length === 0 ? undefined : Object.fromEntries(saidLimits),
     on_uncertain: input.onUncertain,
   };

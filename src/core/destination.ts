@@ -40,6 +40,9 @@ export function parseAllowance(text: string | undefined): PrivateAllowance {
   return { hosts: new Set(hosts), networks };
 }
 
+/** Addresses by which clouds speak to their machines, public by their looks. */
+const PUBLIC_METADATA: ReadonlySet<string> = new Set(['168.63.129.16']);
+
 /**
  * Whether an address may be dialled on the word of a tenant: public unicast only. Loopback, private, link-local (cloud metadata
  * among them), multicast and reserved ranges are not, nor are IPv4 addresses in IPv6 clothes (mapped, NAT64, 6to4, Teredo), which
@@ -47,6 +50,7 @@ export function parseAllowance(text: string | undefined): PrivateAllowance {
  */
 export function isPublicAddress(address: string): boolean {
   if (!ipaddr.isValid(address)) return false;
+  if (PUBLIC_METADATA.has(ipaddr.process(address).toString())) return false;
   const parsed = ipaddr.process(address);
   if (parsed.range() !== 'unicast') return false;
   return parsed.kind() === 'ipv4' || parsed.match(GLOBAL_UNICAST, 3);

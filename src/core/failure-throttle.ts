@@ -40,6 +40,6 @@ export class FailureThrottle {
 }
 
 /** One client has a whole /64 of IPv6 to call from: all of it counts as one. */
-function clientOf(address: string): string {
+export function clientOf(address: string): string {
   return ipaddr.IPv6.isValid(address) ? ipaddr.IPv6.parse(address).parts.slice(0, 4).join(':') : address;
 }

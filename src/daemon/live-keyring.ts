@@ -1,4 +1,4 @@
-import type { Keyring } from '../crypto/keyring.js';
+import { Keyring } from '../crypto/keyring.js';
 import { unlockAudit } from '../services/audit-chain.js';
 import { type KeyPlaces, loadKeyring } from '../services/unlock-keys.js';
 import type { Store } from '../store/store.js';
@@ -34,7 +34,13 @@ export class LiveKeyring {
 
   /** Reads the sources again. @throws MailProxyError when one of them has become unusable; the old keys stay then. */
   async reload(): Promise<void> {
-    this.#current = await loadKeyring(this.#store, this.#places);
+    const read = await loadKeyring(this.#store, this.#places);
+    const retired = new Set(
+      (await this.#store.keys.list()).filter(({ retiredAt }) => retiredAt !== null).map(({ id }) => id),
+    );
+    // A source that was replaced in place before the restart takes no key away that secrets may still be under.
+    const held = this.#current.keys.filter(({ id }) => !read.has(id) && !retired.has(id));
+    this.#current = new Keyring([...read.keys, ...held], read.primaryId);
     // A new chain may have been begun from outside.
     await unlockAudit(this.#store, this.#current);
     await this.publish();

@@ -20,7 +20,9 @@ export function createDestinationGuard(allowance: PrivateAllowance): Destination
   return async (host) => {
     const bare = host.replace(/^\[(.*)\]$/, '$1');
     const addresses =
-      isIP(bare) === 0 ? (await lookup(bare, { all: true })).map(({ address }) => address) : [bare];
+      isIP(bare) === 0
+        ? (await lookup(bare, { all: true, verbatim: false })).map(({ address }) => address)
+        : [bare];
     const [first] = addresses;
     const refused = addresses.some(
       (address) => !isPublicAddress(address) && !isAllowed(bare, address, allowance),

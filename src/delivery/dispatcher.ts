@@ -256,23 +256,35 @@ export class Dispatcher {
 
   /** Gives a lane connections of the account as it is now. False while its password does not open. */
   async #connectIfChanged(lane: Lane, account: StoredAccount): Promise<boolean> {
+    const endpoint = endpointOf(account);
     const isSame =
-      lane.credentialVersion === account.credentialVersion && lane.maxConnections === account.maxConnections;
-    if (lane.pool !== undefined && isSame) return true;
-    lane.replacePool(undefined);
+      lane.pool !== undefined &&
+      lane.credentialVersion === account.credentialVersion &&
+      lane.maxConnections === account.maxConnections &&
+      lane.endpoint === endpoint;
+    const sealed = account.password?.value ?? null;
+    if (isSame && lane.sealed === sealed) return true;
+    let password: string | null;
     try {
-      lane.replacePool(this.#connect(account, await this.#openPassword(account)));
+      password = await this.#openPassword(account);
     } catch (error) {
       if (!(error instanceof MailProxyError)) throw error;
+      lane.replacePool(undefined);
       if (lane.held !== error.message) await this.#tellHeld(account, error);
       lane.held = error.message;
       return false;
     }
+    // A rotation seals the same password anew: connections live on.
+    if (!isSame) {
+      lane.replacePool(this.#connect(account, password));
+      lane.probeNow();
+    }
     lane.held = undefined;
     lane.account = account;
+    lane.endpoint = endpoint;
+    lane.sealed = sealed;
     lane.maxConnections = account.maxConnections;
     lane.credentialVersion = account.credentialVersion;
-    lane.probeNow();
     return true;
   }
 
@@ -421,4 +433,9 @@ function logOutcome(log: Log, claim: Claim, { next }: Settlement): void {
     case 'release':
       break;
   }
+}
+
+/** Where an account's mail goes and who chose it: also what was changed outside mail-proxy is noticed. */
+function endpointOf({ host, port, tls, tlsVerify, tlsCa, user, setBy }: StoredAccount): string {
+  return JSON.stringify([host, port, tls, tlsVerify, tlsCa, user, setBy]);
 }

@@ -20,6 +20,9 @@ export class Lane {
   };
   /** Version that `pool` was made for. */
   credentialVersion = 0;
+  /** Where the connections of `pool` go, and the sealed password that they were opened with. */
+  endpoint = '';
+  sealed: string | null = null;
   /** Connections that `pool` may have. */
   maxConnections = 1;
   /** Messages between claim and settled result; never more than `maxConnections`. */

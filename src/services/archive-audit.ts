@@ -8,10 +8,13 @@ import { verifyAudit } from './verify-audit.js';
 /**
  * Writes the whole trail to a new file, on disk when this resolves.
  *
- * @returns How many records were written.
+ * @returns How many records were written, and the place of the last one.
  * @throws MailProxyError `already_exists` or `file_unreadable`.
  */
-export async function writeAudit(context: Pick<ServiceContext, 'store'>, path: string): Promise<number> {
+export async function writeAudit(
+  context: Pick<ServiceContext, 'store'>,
+  path: string,
+): Promise<{ written: number; lastSeq: number }> {
   const file = await open(path, 'wx', 0o600).catch((cause: NodeJS.ErrnoException) => {
     if (cause.code === 'EEXIST') {
       throw new MailProxyError('already_exists', `${path} is already there; it is not overwritten.`, {
@@ -23,12 +26,15 @@ export async function writeAudit(context: Pick<ServiceContext, 'store'>, path: s
   try {
     await file.chmod(0o600);
     let written = 0;
+    let lastSeq = 0;
     for await (const lines of exportAudit(context)) {
       await file.write(lines);
-      written += lines.split('\n').length - 1;
+      const records = lines.trimEnd().split('\n');
+      written += records.length;
+      lastSeq = (JSON.parse(records.at(-1) ?? '{}') as { seq?: number }).seq ?? lastSeq;
     }
     await file.sync();
-    return written;
+    return { written, lastSeq };
   } finally {
     await file.close();
   }
@@ -37,14 +43,16 @@ export async function writeAudit(context: Pick<ServiceContext, 'store'>, path: s
 /**
  * Takes records of before `until` out of the database; a signed checkpoint stands for them.
  *
+ * @param writtenUpTo - Place of the last record that was written out: nothing behind it is taken.
  * @returns How many were taken out.
  * @throws MailProxyError `audit_broken` when the present chain does not verify: a checkpoint would vouch for what was tampered with.
  */
 export async function archiveAudit(
   { store, keyring, actor, now }: ServiceContext,
   until: Millis,
+  writtenUpTo: number,
 ): Promise<number> {
-  const [newest] = await store.audit.list({ until }, { limit: 1 });
+  const [newest] = await store.audit.list({ until }, { limit: 1, before: writtenUpTo + 1 });
   if (newest === undefined) return 0;
   const { problem } = await verifyAudit(store, keyring, undefined, 'present-chain');
   if (problem !== null) throw new MailProxyError('audit_broken', `${problem} Nothing was archived.`);

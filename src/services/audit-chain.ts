@@ -32,16 +32,35 @@ export async function unlockAudit(store: Store, keyring: Keyring): Promise<boole
   }
 }
 
-/** Begins a new chain under a key of its own, sealed like any secret. */
+/**
+ * Begins a new chain under a key of its own, sealed like any secret. Its first record, which the new key signs, names the chains
+ * before it whose keys do not open: only those may be unverifiable later, and nothing waits for their keys any more.
+ */
 export async function beginAuditChain(
   store: Store,
   keyring: Keyring,
   by: Change,
   reason: string | undefined,
 ): Promise<number> {
-  const chain = ((await store.audit.newestChain())?.chain ?? 0) + 1;
+  const before = await store.audit.chains();
+  const givenUp = before.filter((chain) => !opens(keyring, chain)).map(({ chain }) => chain);
+  const chain = (before.at(-1)?.chain ?? 0) + 1;
   const key = randomBytes(KEY_BYTES);
   const sealed = keyring.seal(key.toString('base64'), auditKeyAdditionalData(chain));
-  await store.audit.begin(chain, key, sealed, by, reason === undefined ? {} : { reason });
+  const detail = {
+    ...(reason === undefined ? {} : { reason }),
+    ...(givenUp.length === 0 ? {} : { given_up: givenUp }),
+  };
+  await store.audit.begin(chain, key, sealed, by, detail, givenUp);
   return chain;
+}
+
+function opens(keyring: Keyring, chain: { chain: number; key: SealedSecret }): boolean {
+  try {
+    openChainKey(keyring, chain);
+    return true;
+  } catch (error) {
+    if (error instanceof MailProxyError) return false;
+    throw error;
+  }
 }

@@ -1,4 +1,5 @@
 import type { AuditEvent } from '../core/audit.js';
+import { clientOf } from '../core/failure-throttle.js';
 import type { Log } from '../core/log.js';
 import type { Actor, Millis } from '../core/types.js';
 import type { Store } from '../store/store.js';
@@ -43,8 +44,9 @@ export class AuthAudit {
 
   /** A request came with no token or one that opens nothing. */
   failed(address: string): void {
-    const known = this.#failures.has(address) || this.#failures.size < MOST_ADDRESSES;
-    const key = known ? address : OTHERS;
+    const client = clientOf(address);
+    const known = this.#failures.has(client) || this.#failures.size < MOST_ADDRESSES;
+    const key = known ? client : OTHERS;
     const count = (this.#failures.get(key) ?? 0) + 1;
     this.#failures.set(key, count);
     if (count > FAILURES_ONE_BY_ONE) return;

@@ -83,7 +83,14 @@ export async function unlockKeys(
     );
   if (missing !== undefined) warnings.push(`${missing.message} What needs it is held.`);
   if (!(await unlockAudit(store, keyring))) {
-    const lost = (await store.audit.newestChain()) !== undefined;
+    const newest = await store.audit.newestChain();
+    const lost = newest !== undefined;
+    if (lost && keyring.has(newest.key.keyId)) {
+      throw new MailProxyError(
+        'credential_unreadable',
+        `The key of the audit trail (chain ${newest.chain}) does not open: it was edited outside mail-proxy. Look into it; "audit restart" then begins a new chain.`,
+      );
+    }
     await beginAuditChain(
       store,
       keyring,

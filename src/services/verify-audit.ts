@@ -1,4 +1,4 @@
-import type { AuditRecord } from '../core/audit.js';
+import { type AuditRecord, auditDetail } from '../core/audit.js';
 import { MailProxyError } from '../core/errors.js';
 import { auditHash, CHAIN_START, checkpointMac } from '../crypto/audit-chain.js';
 import type { Keyring } from '../crypto/keyring.js';
@@ -7,6 +7,7 @@ import type { Store } from '../store/store.js';
 import { openChainKey } from './audit-chain.js';
 
 const STEP = 500;
+const MOST_CHAINS = 1000;
 
 /** What a verification of the audit trail found. */
 export interface AuditVerification {
@@ -58,11 +59,12 @@ export async function verifyAudit(
   };
 }
 
-/** Keys of all chains that were begun; `lost` where its encryption key is not at hand, `broken` where it does not open. */
+/** Keys of all chains that were begun; `lost` where a later chain says that its key is gone, `broken` where it does not open though nobody said so. */
 type ChainKeys = ReadonlyMap<number, Buffer | 'lost' | 'broken'>;
 
 async function chainKeys(store: Store, keyring: Keyring): Promise<ChainKeys> {
   const keys = new Map<number, Buffer | 'lost' | 'broken'>();
+  const missing = new Set<number>();
   const chains = await store.audit.chains();
   for (const chain of chains) {
     try {
@@ -70,8 +72,15 @@ async function chainKeys(store: Store, keyring: Keyring): Promise<ChainKeys> {
     } catch (error) {
       const isNewest = chain === chains.at(-1);
       if (isNewest || !(error instanceof MailProxyError)) throw error;
-      keys.set(chain.chain, error.code === 'key_missing' ? 'lost' : 'broken');
+      keys.set(chain.chain, 'broken');
+      if (error.code === 'key_missing') missing.add(chain.chain);
     }
+  }
+  // A key may be gone only where a later chain says so in its first record, which the walk verifies like any other.
+  for (const record of await store.audit.list({ event: 'audit.started' }, { limit: MOST_CHAINS })) {
+    const named: unknown = auditDetail(record).given_up;
+    if (!Array.isArray(named) || !(keys.get(record.chain) instanceof Buffer)) continue;
+    for (const chain of named) if (missing.has(chain) && chain < record.chain) keys.set(chain, 'lost');
   }
   return keys;
 }

@@ -53,6 +53,7 @@ export interface AuditStore {
     sealed: SealedSecret,
     by: Change,
     detail: Record<string, unknown>,
+    givenUp: readonly number[],
   ): Promise<void>;
   /** Sealed keys of all chains, oldest first. */
   chains(): Promise<Array<{ chain: number; key: SealedSecret }>>;
@@ -188,11 +189,17 @@ export function createAuditStore(sql: Sql, writer: Writer): { store: AuditStore;
     unlock(key, chain) {
       unlocked = { key, chain };
     },
-    async begin(chain, key, sealed, { actor, now }, detail) {
+    async begin(chain, key, sealed, { actor, now }, detail, givenUp) {
       const before = unlocked;
       try {
         await writer.run(() => {
-          sql('INSERT INTO audit_keys VALUES (?, ?, ?, ?)').run(chain, sealed.value, sealed.keyId, now);
+          for (const old of givenUp) sql('UPDATE audit_keys SET given_up = 1 WHERE chain = ?').run(old);
+          sql('INSERT INTO audit_keys (chain, value, key_id, created_at) VALUES (?, ?, ?, ?)').run(
+            chain,
+            sealed.value,
+            sealed.keyId,
+            now,
+          );
           unlocked = { key, chain };
           append({ event: 'audit.started', actor, tenantId: null, subject: String(chain), detail }, now);
         });

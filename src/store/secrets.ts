@@ -90,7 +90,7 @@ const KINDS: readonly Kind[] = [
   },
   {
     select:
-      'SELECT chain AS place, value AS sealed_value, key_id AS sealed_key_id, chain FROM audit_keys WHERE 1',
+      'SELECT chain AS place, value AS sealed_value, key_id AS sealed_key_id, chain FROM audit_keys WHERE given_up = 0',
     keyColumn: 'key_id',
     fromRow: (row) => ({ sealed: sealedOf(row), place: { kind: 'audit-key', chain: row.chain as number } }),
   },

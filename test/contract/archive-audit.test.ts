@@ -26,6 +26,8 @@ async function write(from: number, to: number): Promise<void> {
   for (let n = from; n <= to; n++) await opened.store.settings.set('port', String(n), by(start + n));
   opened.clock.now = start + to;
 }
+/** As if the whole trail had been written out before. */
+const EVERYTHING = Number.MAX_SAFE_INTEGER;
 const verify = (head?: string) => verifyAudit(opened.store, opened.keyring, head);
 const checkpoint = () =>
   raw.prepare("SELECT value FROM settings WHERE name = 'audit_checkpoint'").pluck().get() as string;
@@ -34,20 +36,20 @@ const putCheckpoint = (text: string) =>
 
 test('old records leave the database, a signed checkpoint stands for them, and the rest verifies, also after more', async () => {
   const all = await opened.store.audit.read(0, 100);
-  const archived = await archiveAudit(opened.context, start + 3);
+  const archived = await archiveAudit(opened.context, start + 3, EVERYTHING);
   expect(archived).toBe(all.filter(({ at }) => at <= start + 3).length);
   expect((await opened.store.audit.read(0, 1))[0]).toMatchObject({ at: start + 4 });
   expect(JSON.parse(checkpoint())).toMatchObject({ seq: archived, hash: all[archived - 1]?.hash });
   expect(await verify()).toMatchObject({ ok: true, problem: null });
   await write(6, 9);
-  await archiveAudit(opened.context, start + 7);
+  await archiveAudit(opened.context, start + 7, EVERYTHING);
   await write(10, 11);
   expect(await verify()).toMatchObject({ ok: true, problem: null });
-  expect(await archiveAudit(opened.context, start + 7)).toBe(0);
+  expect(await archiveAudit(opened.context, start + 7, EVERYTHING)).toBe(0);
 });
 
 test('that everything was archived, by whom and how many, begins what follows', async () => {
-  const count = await archiveAudit(opened.context, start + 100);
+  const count = await archiveAudit(opened.context, start + 100, EVERYTHING);
   expect(await opened.store.audit.read(0, 10)).toMatchObject([
     {
       seq: count + 1,
@@ -60,9 +62,9 @@ test('that everything was archived, by whom and how many, begins what follows', 
 });
 
 test('a checkpoint that was edited, removed, or of an earlier archive is found', async () => {
-  await archiveAudit(opened.context, start + 2);
+  await archiveAudit(opened.context, start + 2, EVERYTHING);
   const early = checkpoint();
-  await archiveAudit(opened.context, start + 4);
+  await archiveAudit(opened.context, start + 4, EVERYTHING);
   const genuine = checkpoint();
   const { mac, ...rest } = JSON.parse(genuine) as Record<string, unknown>;
   for (const forged of [
@@ -84,33 +86,38 @@ test('a checkpoint that was edited, removed, or of an earlier archive is found',
   expect((await verify()).ok).toBe(false);
 });
 
+test('what was not written out is not taken, however old it is', async () => {
+  expect(await archiveAudit(opened.context, start + 100, 2)).toBe(2);
+  expect((await opened.store.audit.read(0, 1))[0]?.seq).toBe(3);
+});
+
 test('records after the checkpoint that are cut out are found', async () => {
-  await archiveAudit(opened.context, start + 2);
+  await archiveAudit(opened.context, start + 2, EVERYTHING);
   raw.exec('DELETE FROM audit_events WHERE seq = (SELECT MIN(seq) FROM audit_events)');
   expect((await verify()).problem).toMatch(/is missing/);
 });
 
 test('a head from before the archive still proves that nothing was cut since', async () => {
   const { seq, hash } = (await opened.store.audit.read(0, 3)).at(-1) ?? { seq: 0, hash: '' };
-  await archiveAudit(opened.context, start + 4);
+  await archiveAudit(opened.context, start + 4, EVERYTHING);
   expect((await verify(`${seq}:${hash}`)).problem).toBeNull();
 });
 
 test('a trail that was tampered with is not archived: no checkpoint vouches for it', async () => {
   raw.exec("UPDATE audit_events SET actor = 'os:mallory' WHERE seq = 3");
-  await expect(archiveAudit(opened.context, start + 4)).rejects.toThrow(
+  await expect(archiveAudit(opened.context, start + 4, EVERYTHING)).rejects.toThrow(
     expect.objectContaining({ code: 'audit_broken' }),
   );
   expect(checkpoint()).toBeUndefined();
   // A chain that is known to be broken ends, and what is in it can go with a later archive.
   await beginAuditChain(opened.store, opened.keyring, by(start + 6), 'The trail was broken.');
   await write(7, 9);
-  await archiveAudit(opened.context, start + 8);
+  await archiveAudit(opened.context, start + 8, EVERYTHING);
   expect((await verify()).problem).toBeNull();
 });
 
 test('a checkpoint of a chain whose key was lost later does not spoil the new chain', async () => {
-  await archiveAudit(opened.context, start + 2);
+  await archiveAudit(opened.context, start + 2, EVERYTHING);
   const key = Buffer.alloc(32, 5);
   const ring = new Keyring([{ id: keyIdOf(key), key, source: 'test', kind: 'environment' }], keyIdOf(key));
   await beginAuditChain(opened.store, ring, by(start + 6), 'lost');
@@ -121,7 +128,8 @@ test('is written to a new private file whole, and never over one that is there',
   const umask = process.umask(0);
   closing(umask, (before) => process.umask(before));
   const path = `${opened.path}.jsonl`;
-  const written = await writeAudit(opened.context, path);
+  const { written, lastSeq } = await writeAudit(opened.context, path);
+  expect(lastSeq).toBe((await opened.store.audit.head())?.seq);
   const lines = readFileSync(path, 'utf8').trimEnd().split('\n');
   expect(lines).toHaveLength(written);
   expect(written).toBe((await opened.store.audit.head())?.seq);

@@ -3,6 +3,7 @@ import { beforeEach, describe, expect, test } from 'vitest';
 import { keyIdOf } from '../../src/crypto/secret-box.js';
 import { putAccount } from '../../src/services/put-account.js';
 import { putTenant } from '../../src/services/put-tenant.js';
+import { reencryptAll, verifySecrets } from '../../src/services/reencrypt.js';
 import { loadKeyring, unlockKeys } from '../../src/services/unlock-keys.js';
 import { verifyAudit } from '../../src/services/verify-audit.js';
 import { useCleanup } from '../support/cleanup.js';
@@ -53,7 +54,7 @@ describe('the start of a server', () => {
       ok: true,
       unverifiable: expect.any(Number),
     });
-    expect([...(await temp.store.secrets.countByKey())]).toContainEqual([keyIdOf(own), 3]);
+    expect([...(await temp.store.secrets.countByKey())]).toContainEqual([keyIdOf(own), 2]);
     expect(await temp.store.keys.ids()).toContain(keyIdOf(own));
     // The old key found again opens everything.
     const both = {
@@ -65,6 +66,55 @@ describe('the start of a server', () => {
       ok: true,
       unverifiable: 0,
     });
+  });
+});
+
+describe('after a lost key', () => {
+  test('what was set again is enough: the next start asks for nothing, and a rotation goes through', async () => {
+    const temp = closing(await openTempStore(), (it) => it.close());
+    const [lost, next] = [randomBytes(32), randomBytes(32)];
+    const places = (key: Buffer) => ({
+      env: { MAIL_PROXY_ENCRYPTION_KEY: key.toString('base64') },
+      serverDirectory: temp.directory,
+    });
+    const unlock = (key: Buffer, holdUnreadable: boolean) =>
+      unlockKeys(temp.store, places(key), { mayCreate: false, holdUnreadable, by: by(NOON) });
+    const contextOf = async (key: Buffer) => ({
+      store: temp.store,
+      keyring: await loadKeyring(temp.store, places(key)),
+      actor: { kind: 'daemon' } as const,
+      now: () => NOON,
+    });
+    await unlock(lost, false);
+    await putTenant(await contextOf(lost), 'acme', {}, {}, 'create');
+    await putAccount(
+      await contextOf(lost),
+      'acme',
+      'a',
+      { host: 'a.example.com', user: 'u', password: 'p' },
+      'add',
+    );
+    await unlock(next, true);
+    await putAccount(await contextOf(next), 'acme', 'a', { password: 'p' }, 'update');
+    await putTenant(await contextOf(next), 'acme', { webhookSecret: 'whsec_new' }, {}, 'update');
+    await unlock(next, false);
+    const { keyring } = await contextOf(next);
+    expect((await verifySecrets(temp.store, keyring)).unreadable).toEqual([]);
+    expect(await reencryptAll(temp.store, keyring, () => undefined)).toBe(0);
+  });
+
+  test('a key of the trail that was edited is not taken for a lost one: the start refuses and signs nothing', async () => {
+    const temp = closing(await openTempStore(), (it) => it.close());
+    const places = {
+      env: { MAIL_PROXY_ENCRYPTION_KEY: randomBytes(32).toString('base64') },
+      serverDirectory: temp.directory,
+    };
+    const unlock = () =>
+      unlockKeys(temp.store, places, { mayCreate: false, holdUnreadable: true, by: by(NOON) });
+    await unlock();
+    temp.raw.exec("UPDATE audit_keys SET value = 'ENC:AAAA'");
+    await expect(unlock()).rejects.toThrow(expect.objectContaining({ code: 'credential_unreadable' }));
+    expect(await temp.store.audit.chains()).toHaveLength(1);
   });
 });
 
@@ -136,6 +186,19 @@ describe('an account whose password does not open in its place', () => {
     await it.until('globex', 'm1', ({ status }) => status === 'sent');
     expect([other.seen.connections, server.messages.length]).toEqual([0, 1]);
     expect((await held()).map(({ tenantId }) => tenantId)).toEqual(['acme']);
+  });
+
+  test('changed by hand under a daemon that has connections open: they are given up, and nothing more is sent', async () => {
+    await it.dispatcher.start();
+    await it.until('acme', 'm1', ({ status }) => status === 'sent');
+    const before = server.seen.auth.length;
+    it.raw.prepare("UPDATE accounts SET host = 'localhost' WHERE tenant_id = 'acme'").run();
+    await it.enqueue('acme', 'm2');
+    it.pass(1);
+    await it.until('third', 'm1', ({ status }) => status === 'sent');
+    while ((await held()).length === 0) await new Promise((resolve) => setImmediate(resolve));
+    expect((await it.message('acme', 'm2')).status).toBe('pending');
+    expect(server.seen.auth.length).toBeLessThanOrEqual(before + 1);
   });
 
   test('for want of its key: held, and sent once the password is set again', async () => {

@@ -268,6 +268,12 @@ describe('after a lost key', () => {
     expect((await verifyAudit(opened.store, ring)).problem).toMatch(/removed or edited/);
   });
 
+  test('an old chain whose key was given another key id is no lost key either: no later chain says so', async () => {
+    await beginAuditChain(opened.store, opened.keyring, by(NOON), 'asked for');
+    sql("UPDATE audit_keys SET key_id = '0000000000000000' WHERE chain = 1");
+    expect((await verifyAudit(opened.store, opened.keyring)).problem).toMatch(/removed or edited/);
+  });
+
   test('a head that was cut off is not found in a record that nobody can verify', async () => {
     const ring = await restart();
     await opened.store.settings.set('port', '9', by(NOON));

@@ -34,7 +34,7 @@ export default class AuditExport extends ServerCommand {
         return;
       }
       const { archiveAudit, writeAudit } = await import('../../services/archive-audit.js');
-      const written = await writeAudit(context, flags.out);
+      const { written, lastSeq } = await writeAudit(context, flags.out);
       this.note(`Wrote ${written} record(s) to ${flags.out}.`);
       if (age === undefined) return;
       if (!context.store.audit.unlocked) {
@@ -43,7 +43,7 @@ export default class AuditExport extends ServerCommand {
           'The encryption key is not available here: nothing was archived.',
         );
       }
-      const archived = await archiveAudit(context, context.now() - age);
+      const archived = await archiveAudit(context, context.now() - age, lastSeq);
       this.note(`Took ${archived} record(s) out of the database; a signed checkpoint stands for them.`);
     });
   }

@@ -20,7 +20,9 @@ CREATE TABLE audit_keys (
   chain INTEGER PRIMARY KEY,
   value TEXT NOT NULL CHECK (value LIKE 'ENC:%'),
   key_id TEXT NOT NULL,
-  created_at INTEGER NOT NULL
+  created_at INTEGER NOT NULL,
+  -- Set when a later chain was begun because this key did not open: nothing waits for it any more.
+  given_up INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 -- When an account first delivered over TLS with a verified certificate: from then on it is never made weaker in passing.
 ALTER TABLE accounts ADD COLUMN verified_tls_at INTEGER;
