@@ -89,8 +89,22 @@ export interface Envelope {
   to: string[];
 }
 
-/** State of a message as stored; `deferred` and `suspended` are derived when listed. */
-export type MessageState = 'ready' | 'waiting' | 'sending' | 'uncertain' | 'sent' | 'error';
+/** State of a message as stored; what people see of it is derived when listed. */
+export type MessageState = 'ready' | 'waiting' | 'suspended' | 'sending' | 'uncertain' | 'sent' | 'error';
+
+/** What can happen to a message, as its history tells it. */
+export type MessageEventType =
+  /** An attempt or a limit put it off. */
+  | 'deferred'
+  /** It is still unsent hours after it was due. */
+  | 'late'
+  | 'sent'
+  | 'error'
+  | 'uncertain'
+  /** A person said what became of an uncertain one. */
+  | 'resolved'
+  /** A person had it tried again. */
+  | 'retried';
 
 /** Status of a message as people and clients see it. */
 export type MessageStatus = 'pending' | 'deferred' | 'suspended' | 'sending' | 'uncertain' | 'sent' | 'error';

@@ -182,7 +182,7 @@ export function createAccountStore(sql: Sql, writer: Writer, append: AppendAudit
   /** Ends some of an account's unsent messages in error; whether there are others. */
   const failSome = ({ tenantId, pk: accountPk, id }: StoredAccount, now: number): boolean => {
     const { pks, more } = pick(
-      `SELECT pk FROM messages WHERE tenant_id = ? AND state IN ('ready', 'waiting') AND account_pk = ?`,
+      `SELECT pk FROM messages WHERE tenant_id = ? AND state IN ('ready', 'waiting', 'suspended') AND account_pk = ?`,
       tenantId,
       accountPk,
     );
@@ -212,7 +212,7 @@ export function createAccountStore(sql: Sql, writer: Writer, append: AppendAudit
     if (account === undefined) return false;
     const unsent = sql(
       `SELECT COALESCE(SUM(n), 0) AS n FROM message_counts
-         WHERE tenant_id = ? AND account_pk = ? AND state IN ('ready', 'waiting', 'sending')`,
+         WHERE tenant_id = ? AND account_pk = ? AND state IN ('ready', 'waiting', 'suspended', 'sending')`,
     ).get(tenantId, account.pk)?.n as number;
     if (unsent > 0 && !failWaiting) {
       throw new MailProxyError(

@@ -15,7 +15,7 @@ export interface ClaimStore {
   lanesReady(): Promise<Lane[]>;
   /** Makes waiting messages whose time has come ready, and ends those that expired. Returns how many changed. */
   promoteDue(now: number, limit: number): Promise<{ promoted: number; expired: number }>;
-  /** When the next waiting message is due or any unsent one expires; undefined when none. */
+  /** When the next waiting message is due, or any unsent one is late or expires; undefined when none. */
   nextDueAt(): Promise<number | undefined>;
   /** Takes up to `limit` messages of one lane: state, owner, lease, claim number and rate charge in one transaction. */
   claimDue(
@@ -134,7 +134,7 @@ export function createClaimStore(sql: Sql, writer: Writer): ClaimStore {
       const row = sql(
         `SELECT MIN(at) AS at FROM (
            SELECT MIN(due_at) AS at FROM messages WHERE state = 'waiting'
-           UNION ALL SELECT MIN(expires_at) FROM messages WHERE state IN ('ready', 'waiting'))`,
+           UNION ALL SELECT MIN(attention_at) FROM messages WHERE state IN ('ready', 'waiting', 'suspended'))`,
       ).get();
       return (row?.at ?? undefined) as number | undefined;
     },

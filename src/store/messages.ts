@@ -42,7 +42,7 @@ export interface MessageStore {
 const STATES_OF: Record<MessageStatus, MessageState[]> = {
   pending: ['ready'],
   deferred: ['waiting'],
-  suspended: [],
+  suspended: ['suspended'],
   sending: ['sending'],
   uncertain: ['uncertain'],
   sent: ['sent'],
@@ -52,13 +52,14 @@ const STATES_OF: Record<MessageStatus, MessageState[]> = {
 const STATUS_OF: Record<MessageState, MessageStatus> = {
   ready: 'pending',
   waiting: 'deferred',
+  suspended: 'suspended',
   sending: 'sending',
   uncertain: 'uncertain',
   sent: 'sent',
   error: 'error',
 };
 
-const ACTIVE: MessageState[] = ['ready', 'waiting', 'sending', 'uncertain'];
+const ACTIVE: MessageState[] = ['ready', 'waiting', 'suspended', 'sending', 'uncertain'];
 
 function messageFromRow(row: Record<string, unknown>): Message {
   const state = row.state as MessageState;

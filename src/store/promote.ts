@@ -7,9 +7,15 @@ export type Promote = (now: number, limit: number) => { promoted: number; expire
 /** Promotion over one connection. */
 export function createPromote(sql: Sql, { finish }: MessageTransitions): Promote {
   return (now: number, limit: number): { promoted: number; expired: number } => {
-    const expired = sql(
-      "SELECT pk, error FROM messages WHERE state IN ('ready', 'waiting') AND expires_at <= ? LIMIT ?",
+    const seen = sql(
+      `SELECT pk, error, expires_at FROM messages WHERE state IN ('ready', 'waiting', 'suspended') AND attention_at <= ?
+         ORDER BY attention_at LIMIT ?`,
     ).all(now, limit);
+    const expired = seen.filter(({ expires_at }) => (expires_at as number) <= now);
+    for (const row of seen) {
+      if (expired.includes(row)) continue;
+      sql('UPDATE messages SET attention_at = expires_at WHERE pk = ?').run(row.pk);
+    }
     for (const row of expired) {
       const last = row.error as string | null;
       finish(
@@ -22,6 +28,6 @@ export function createPromote(sql: Sql, { finish }: MessageTransitions): Promote
       `UPDATE messages SET state = 'ready' WHERE pk IN
          (SELECT pk FROM messages WHERE state = 'waiting' AND due_at <= ? ORDER BY due_at LIMIT ?)`,
     ).run(now, limit);
-    return { promoted: changes, expired: expired.length };
+    return { promoted: changes, expired: seen.length };
   };
 }

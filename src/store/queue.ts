@@ -1,4 +1,5 @@
 import { MailProxyError } from '../core/errors.js';
+import { LATE_AFTER_MS } from '../core/late.js';
 import type { RejectionCode } from '../core/rejection-codes.js';
 import type { MessageState, NewMessage } from '../core/types.js';
 import type { TenantScope } from './scope.js';
@@ -114,7 +115,7 @@ export function createQueueStore(sql: Sql, writer: Writer): QueueStore {
     const dueAt = Math.max(message.deferredAt ?? now, now);
     const { lastInsertRowid } = sql(
       `INSERT INTO messages (tenant_id, id, account_pk, account_id, state, priority, batch_code, subject, envelope_from,
-         created_at, deferred_at, due_at, expires_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+         created_at, deferred_at, due_at, expires_at, attention_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
     ).run(
       tenantId,
       message.id,
@@ -129,6 +130,7 @@ export function createQueueStore(sql: Sql, writer: Writer): QueueStore {
       message.deferredAt ?? null,
       dueAt,
       message.expiresAt,
+      Math.min(dueAt + LATE_AFTER_MS, message.expiresAt),
     );
     sql('INSERT INTO message_contents VALUES (?, ?, ?)').run(
       lastInsertRowid,

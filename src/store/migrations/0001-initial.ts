@@ -87,7 +87,7 @@ CREATE TABLE messages (
   id TEXT NOT NULL,
   account_pk INTEGER NOT NULL,
   account_id TEXT NOT NULL,
-  state TEXT NOT NULL CHECK (state IN ('ready', 'waiting', 'sending', 'uncertain', 'sent', 'error')),
+  state TEXT NOT NULL CHECK (state IN ('ready', 'waiting', 'suspended', 'sending', 'uncertain', 'sent', 'error')),
   priority INTEGER NOT NULL CHECK (priority BETWEEN 0 AND 3),
   batch_code TEXT,
   subject TEXT NOT NULL,
@@ -96,6 +96,8 @@ CREATE TABLE messages (
   deferred_at INTEGER,
   due_at INTEGER NOT NULL,
   expires_at INTEGER NOT NULL,
+  -- When somebody must look at it while it is unsent: to say that it is late, and then to give it up.
+  attention_at INTEGER NOT NULL,
   sent_at INTEGER,
   error_at INTEGER,
   error TEXT,
@@ -113,7 +115,7 @@ CREATE TABLE messages (
 CREATE INDEX messages_ready ON messages (account_pk, priority, due_at, pk) WHERE state = 'ready';
 CREATE INDEX messages_waiting ON messages (due_at) WHERE state = 'waiting';
 CREATE INDEX messages_sending ON messages (lease_until) WHERE state = 'sending';
-CREATE INDEX messages_expiry ON messages (expires_at) WHERE state IN ('ready', 'waiting');
+CREATE INDEX messages_attention ON messages (attention_at) WHERE state IN ('ready', 'waiting', 'suspended');
 CREATE INDEX messages_by_state ON messages (tenant_id, state, pk);
 CREATE INDEX messages_by_tenant ON messages (tenant_id, pk);
 CREATE INDEX messages_by_account ON messages (tenant_id, account_id, pk);
