@@ -2,10 +2,12 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { fileURLToPath } from 'node:url';
+import { drain } from './drain.js';
+import { enqueue } from './enqueue.js';
 import { rotation } from './rotation.js';
 import { startup } from './startup.js';
 
-const BENCHMARKS = { startup, rotation };
+const BENCHMARKS = { startup, rotation, enqueue, drain };
 
 const wanted = process.argv.slice(2);
 const names = wanted.length === 0 ? Object.keys(BENCHMARKS) : wanted;

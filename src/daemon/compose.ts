@@ -6,10 +6,12 @@ import { processIdentity, removeRunState, writeRunState } from '../config/run-st
 import { serverPaths } from '../config/server-paths.js';
 import { VERSION } from '../config/version.js';
 import { parseAllowance } from '../core/destination.js';
+import { armFailPoint } from '../core/fail-points.js';
 import type { Log } from '../core/log.js';
 import type { Change } from '../core/types.js';
 import { createDestinationGuard } from '../delivery/destination-guard.js';
 import { Dispatcher } from '../delivery/dispatcher.js';
+import { createThreadSender } from '../delivery/thread-sender.js';
 import { createApp } from '../http/create-app.js';
 import { checkAdminToken, settleAdminToken } from '../services/admin-token.js';
 import { AuthAudit } from '../services/auth-audit.js';
@@ -64,6 +66,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
 }
 
 async function compose(options: DaemonOptions, undo: Array<() => unknown>): Promise<Daemon> {
+  armFailPoint(options.env.MAIL_PROXY_FAIL_POINT);
   const paths = serverPaths(options.directory, options.env);
   const startedAt = Date.now();
   undo.push(discardIfNew(options.directory));
@@ -93,10 +96,13 @@ async function compose(options: DaemonOptions, undo: Array<() => unknown>): Prom
 
   const keys = new LiveKeyring(store, places, unlocked.keyring);
   await keys.publish();
-  const guard = createDestinationGuard(parseAllowance(options.env.MAIL_PROXY_ALLOW_PRIVATE));
+  const { MAIL_PROXY_ALLOW_PRIVATE: allowPrivate, MAIL_PROXY_FAIL_POINT: failPoint } = options.env;
+  const guard = createDestinationGuard(parseAllowance(allowPrivate));
+  const sender = createThreadSender({ allowPrivate, failPoint }, log);
+  undo.push(() => sender.close());
   const dispatcher = new Dispatcher({
     store,
-    guard,
+    sender,
     keyring: () => keys.current,
     reloadKeys: () => keys.reload(),
     now: Date.now,
@@ -182,6 +188,7 @@ async function compose(options: DaemonOptions, undo: Array<() => unknown>): Prom
       stopWatching();
       const closed = listener.close();
       await dispatcher.stop(deadlineMs);
+      await sender.close();
       await closed;
       await authAudit.close();
       await store.close();

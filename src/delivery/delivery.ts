@@ -1,13 +1,14 @@
 import { MailProxyError } from '../core/errors.js';
+import { failPoint } from '../core/fail-points.js';
 import type { Log } from '../core/log.js';
 import { SmtpFailure } from '../core/smtp-outcome.js';
-import type { ComposedMessage, Millis, RandomSource } from '../core/types.js';
+import type { Millis, RandomSource } from '../core/types.js';
 import { judgeFailure } from '../core/verdict.js';
 import type { Claim, Settlement } from '../store/claim-types.js';
 import type { Store } from '../store/store.js';
 import { explainFailure } from './explain-failure.js';
 import type { Lane } from './lane.js';
-import { composeMime } from './mime.js';
+import type { Order } from './sender.js';
 import { failureOf, releaseOf, settlementOf } from './settlement.js';
 
 /** What a delivery works with. */
@@ -19,11 +20,13 @@ export interface DeliveryOptions {
   log: Log;
   /** Whether the daemon is ending: an outcome that cannot be written is not waited for longer then. */
   isStopping(): boolean;
+  /** Called when the state of a lane's breaker changed. */
+  onBreaker(lane: Lane): void;
 }
 
 const SETTLE_RETRY_MS = 1000;
 
-/** Thrown in place of the mark when a newer claim has the message: its body must not go out. */
+/** Thrown in place of the mark when the message was taken back, or a newer claim has it: its body must not go out. */
 class ClaimLost extends Error {}
 
 /** The way of one claimed message: composed, sent over its lane, judged, and its outcome written down. */
@@ -37,15 +40,24 @@ export class Delivery {
   /**
    * Sends one claimed message and settles it; never rejects.
    *
-   * @returns How the claim ended; undefined when a newer one has the message.
+   * @param onFree - Called once, when its place on a connection may be given to another message: its outcome is then on
+   * its way to the disk, in front of any mark of that other message.
+   * @returns How the claim ended; undefined when it was lost.
    */
-  async deliver(lane: Lane, claim: Claim): Promise<Settlement['next']['kind'] | undefined> {
+  async deliver(
+    lane: Lane,
+    claim: Claim,
+    onFree: () => void,
+  ): Promise<Settlement['next']['kind'] | undefined> {
     const { log } = this.#options;
     let settlement: Settlement;
     try {
       settlement = await this.#attempt(lane, claim);
     } catch (error) {
-      if (error instanceof ClaimLost) return undefined;
+      if (error instanceof ClaimLost) {
+        onFree();
+        return undefined;
+      }
       // Nothing may spin on a poison message: what cannot be explained ends it, and says so.
       log.error(`Message '${claim.id}' of tenant '${claim.tenantId}' failed unexpectedly`, { err: error });
       settlement = failureOf(
@@ -53,22 +65,32 @@ export class Delivery {
         'The message could not be sent because of an internal error; see the log.',
       );
     }
-    await this.#settle(claim, settlement);
+    failPoint('answered');
+    await this.#settle(claim, settlement, lane, onFree);
+    failPoint('settled');
     return settlement.next.kind;
   }
 
   async #attempt(lane: Lane, claim: Claim): Promise<Settlement> {
-    const { store, now, random, log } = this.#options;
+    const { store, now, random, log, onBreaker } = this.#options;
     const pool = lane.pool;
     if (pool === undefined) return releaseOf(claim, null);
-    const bytes = await contentOf(claim);
-    const envelope = { from: claim.envelopeFrom, to: claim.recipients.map(({ address }) => address) };
-    const mark = async (): Promise<void> => {
-      if (!(await store.claims.markHandedOver(claim.pk, claim.claim))) throw new ClaimLost();
+    const order: Order = {
+      envelope: { from: claim.envelopeFrom, to: claim.recipients.map(({ address }) => address) },
+      kind: claim.contentKind,
+      content: claim.content,
+      place: [claim.priority, claim.dueAt, claim.pk],
     };
+    const mark = async (): Promise<void> => {
+      failPoint('before-mark');
+      if (!(await store.claims.markHandedOver(claim.pk, claim.claim))) throw new ClaimLost();
+      failPoint('marked');
+    };
+    const began = performance.now();
     try {
-      const outcome = await pool.send(envelope, bytes, mark);
-      if (pool === lane.pool && lane.works()) {
+      const outcome = await pool.send(order, mark);
+      if (pool === lane.pool && lane.works(performance.now() - began)) {
+        onBreaker(lane);
         log.info(`Account '${lane.account.id}' of tenant '${lane.tenantId}' works again`);
       }
       // What went through a connection of before says nothing about the account as it is now.
@@ -81,7 +103,8 @@ export class Delivery {
       if (!(error instanceof SmtpFailure) || judgeFailure(error).kind !== 'account-trouble') throw error;
       const reason = explainFailure(error, lane.account);
       // Trouble with a password that was changed meanwhile says nothing about the new one.
-      if (pool === lane.pool && lane.trouble(now(), random)) {
+      if (pool === lane.pool && lane.trouble(now(), random, reason)) {
+        onBreaker(lane);
         log.warn(`Account '${lane.account.id}' of tenant '${lane.tenantId}' waits: ${reason}`);
       }
       return releaseOf(claim, reason);
@@ -100,27 +123,44 @@ export class Delivery {
       .catch((error: unknown) => log.error('Verified TLS could not be noted', { err: error }));
   }
 
-  /** Writes the result, however long the disk needs: a known outcome is never dropped while this process lives. */
-  async #settle(claim: Claim, settlement: Settlement): Promise<void> {
+  /**
+   * Writes the result, however long the disk needs: a known outcome is never dropped while this process lives. While the
+   * disk fails the message keeps its place: no more outcomes than connections are ever unwritten.
+   */
+  async #settle(claim: Claim, settlement: Settlement, lane: Lane, onFree: () => void): Promise<void> {
     const { store, now, log } = this.#options;
-    for (let told = false; ; told = true) {
+    const written = store.claims.settle(settlement, now());
+    onFree();
+    try {
+      if (await written) logOutcome(log, claim, settlement);
+      return;
+    } catch (error) {
+      log.error(`The outcome of message '${claim.id}' waits to be written`, { err: error });
+      if (!isDiskTrouble(error)) return;
+    }
+    lane.active++;
+    await this.#settleLater(claim, settlement);
+    lane.active--;
+  }
+
+  async #settleLater(claim: Claim, settlement: Settlement): Promise<void> {
+    const { store, now, log, isStopping } = this.#options;
+    for (let isLast = false; !isLast; ) {
+      isLast = isStopping();
+      await new Promise((resolve) => setTimeout(resolve, SETTLE_RETRY_MS));
       try {
         if (await store.claims.settle(settlement, now())) logOutcome(log, claim, settlement);
         return;
       } catch (error) {
-        if (!told) log.error(`The outcome of message '${claim.id}' waits to be written`, { err: error });
-        if (this.#options.isStopping() && told) return;
-        // Only the disk's trouble passes by itself. Anything else ends with the lease, and the message is recovered.
-        if (!(error instanceof MailProxyError) || error.code !== 'store_unavailable') return;
-        await new Promise((resolve) => setTimeout(resolve, SETTLE_RETRY_MS));
+        if (!isDiskTrouble(error)) return;
       }
     }
   }
 }
 
-async function contentOf(claim: Claim): Promise<Buffer> {
-  if (claim.contentKind === 'raw') return claim.content;
-  return await composeMime(JSON.parse(claim.content.toString('utf8')) as ComposedMessage);
+/** Only the disk's trouble passes by itself. Anything else ends with the lease, and the message is recovered. */
+function isDiskTrouble(error: unknown): boolean {
+  return error instanceof MailProxyError && error.code === 'store_unavailable';
 }
 
 function logOutcome(log: Log, claim: Claim, { next }: Settlement): void {

@@ -1,9 +1,13 @@
+import { planClaims } from '../core/claim-plan.js';
 import { MailProxyError } from '../core/errors.js';
+import { failPoint } from '../core/fail-points.js';
 import type { Millis, RandomSource } from '../core/types.js';
-import type { Claim, Lane as LaneKey } from '../store/claim-types.js';
+import type { ByteBudget, Claim, ClaimResult, Lane as LaneKey } from '../store/claim-types.js';
 import { Delivery } from './delivery.js';
+import { InFlight } from './in-flight.js';
 import type { Lane } from './lane.js';
 import { Lanes, type LanesOptions } from './lanes.js';
+import { ReadyLanes } from './ready-lanes.js';
 
 /** What a dispatcher works with. */
 export interface DispatcherOptions extends LanesOptions {
@@ -15,7 +19,6 @@ export interface DispatcherOptions extends LanesOptions {
 const LEASE_MS = 20 * 60_000;
 const RENEW_EVERY_MS = 5 * 60_000;
 const PROMOTE_STEP = 500;
-const MOST_IN_FLIGHT = 256;
 const LONGEST_SLEEP_MS = 60_000;
 const SETTLE_RETRY_MS = 1000;
 
@@ -27,9 +30,13 @@ export class Dispatcher {
   readonly #options: DispatcherOptions;
   readonly #delivery: Delivery;
   readonly #lanes: Lanes;
-  readonly #deliveries = new Map<Promise<void>, Claim>();
+  readonly #ready = new ReadyLanes();
+  readonly #inFlight = new InFlight();
+  readonly #deliveries = new Set<Promise<void>>();
   #pumping: Promise<void> | undefined;
   #again = false;
+  #news = true;
+  #wantsRoom = false;
   #stopping = false;
   #started = false;
   #timer: NodeJS.Timeout | undefined;
@@ -42,7 +49,14 @@ export class Dispatcher {
     this.#options = options;
     const { store, now, random, log } = options;
     this.#lanes = new Lanes(options);
-    this.#delivery = new Delivery({ store, now, random, log, isStopping: () => this.#stopping });
+    this.#delivery = new Delivery({
+      store,
+      now,
+      random,
+      log,
+      isStopping: () => this.#stopping,
+      onBreaker: (lane) => this.#breakerChanged(lane),
+    });
   }
 
   /** Whether it claims messages. */
@@ -59,9 +73,10 @@ export class Dispatcher {
         `Recovered ${freed} unsent, ${retried} uncertain to be sent again and ${held} uncertain held message(s)`,
       );
     }
+    await store.laneStates.clear();
     this.#renewal = setInterval(() => {
       store.claims
-        .renewLeases([...this.#deliveries.values()], now() + LEASE_MS)
+        .renewLeases(this.#inFlight.claims(), now() + LEASE_MS)
         .then(() => store.claims.recover(now(), 'expired', random))
         .catch((error: unknown) => log.error('Leases could not be renewed', { err: error }));
     }, RENEW_EVERY_MS).unref();
@@ -69,31 +84,22 @@ export class Dispatcher {
     this.wake();
   }
 
-  /** Something may be due. Cheap; may be called as often as one likes. */
+  /** Something may be due: messages arrived or a setting changed. Cheap; may be called as often as one likes. */
   wake(): void {
-    if (!this.active) return;
-    if (this.#pumping !== undefined) {
-      this.#again = true;
-      return;
-    }
-    this.#pumping = this.#pump().finally(() => {
-      this.#pumping = undefined;
-      if (this.#again) {
-        this.#again = false;
-        this.wake();
-      }
-    });
+    this.#news = true;
+    this.#goOn();
   }
 
   /** Tries lanes that wait after trouble at once, all or one tenant's. */
   runNow(tenantId?: string): void {
     for (const lane of this.#lanes.values())
       if (tenantId === undefined || lane.tenantId === tenantId) lane.probeNow();
+    this.#ready.rouse(tenantId);
     this.wake();
   }
 
   /**
-   * Claims nothing more, lets what is being sent finish, and closes all connections.
+   * Claims nothing more, gives back what waits for a connection, lets what is being sent finish, and closes all connections.
    *
    * @param deadlineMs - After this long connections are cut; what was being handed over is then settled as uncertain.
    */
@@ -106,9 +112,26 @@ export class Dispatcher {
       for (const pool of pools()) void pool.destroy();
     }, deadlineMs);
     await this.#pumping;
-    await Promise.allSettled(this.#deliveries.keys());
+    for (const pool of pools()) pool.abandonWaiting();
+    await Promise.allSettled(this.#deliveries);
     await Promise.allSettled(pools().map((pool) => pool.drain()));
     clearTimeout(deadline);
+  }
+
+  /** A connection became free, or there is news: looks again at what may be claimed. */
+  #goOn(): void {
+    if (!this.active) return;
+    if (this.#pumping !== undefined) {
+      this.#again = true;
+      return;
+    }
+    this.#pumping = this.#pump().finally(() => {
+      this.#pumping = undefined;
+      if (this.#again) {
+        this.#again = false;
+        this.#goOn();
+      }
+    });
   }
 
   async #pump(): Promise<void> {
@@ -118,21 +141,23 @@ export class Dispatcher {
     try {
       await this.#noticeChanges();
       await this.#promote();
-      for (const key of this.#inTurn(await store.claims.lanesReady())) {
-        if (this.#stopping) return;
-        wakeAt = Math.min(wakeAt, (await this.#fillOrLog(key)) ?? wakeAt);
+      if (this.#news) {
+        this.#news = false;
+        this.#ready.replace(await store.claims.lanesReady());
       }
-      wakeAt = Math.min(wakeAt, (await store.claims.nextDueAt()) ?? wakeAt);
+      await this.#claim();
+      wakeAt = Math.min(wakeAt, (await store.claims.nextDueAt()) ?? wakeAt, this.#ready.nextAt ?? wakeAt);
     } catch (error) {
       // A full disk or a locked database passes; sending resumes by itself when it has.
       log.error(error instanceof MailProxyError ? error.message : 'The queue could not be read', {
         err: error,
       });
+      this.#news = true;
       wakeAt = now() + SETTLE_RETRY_MS;
     }
     if (this.#stopping) return;
     const wait = Math.min(Math.max(wakeAt - now(), 1), LONGEST_SLEEP_MS);
-    this.#timer = setTimeout(() => this.wake(), wait).unref();
+    this.#timer = setTimeout(() => this.#goOn(), wait).unref();
   }
 
   /** Limits may have been raised since a lane was told to wait, accounts been changed or deleted. */
@@ -143,6 +168,7 @@ export class Dispatcher {
     this.#forgetLimits();
     await this.#lanes.noticeChanges();
     this.#generation = generation;
+    this.#news = true;
   }
 
   /** Lanes ask the store again: of one tenant, since it may have a limit over all of them, or all. */
@@ -151,6 +177,7 @@ export class Dispatcher {
     for (const lane of this.#lanes.values()) {
       if (tenantId === undefined || lane.tenantId === tenantId) lane.limitedUntil = 0;
     }
+    this.#ready.rouse(tenantId);
   }
 
   async #promote(): Promise<void> {
@@ -158,66 +185,113 @@ export class Dispatcher {
     const next = await store.claims.nextDueAt();
     if (next === undefined || next > now()) return;
     const { promoted, expired } = await store.claims.promoteDue(now(), PROMOTE_STEP);
+    if (promoted > 0) this.#news = true;
     if (promoted === PROMOTE_STEP || expired === PROMOTE_STEP) this.#again = true;
   }
 
-  /** Every lane is first in its turn, so that none is always served last. */
-  #inTurn(keys: LaneKey[]): LaneKey[] {
-    if (keys.length === 0) return keys;
-    const first = this.#turn++ % keys.length;
-    return [...keys.slice(first), ...keys.slice(0, first)];
-  }
-
-  /** One lane's own failure stops none behind it; the store's stops the round. */
-  async #fillOrLog(key: LaneKey): Promise<Millis | undefined> {
-    try {
-      return await this.#fill(key);
-    } catch (error) {
-      if (error instanceof MailProxyError && error.code === 'store_unavailable') throw error;
-      this.#options.log.error(`Account ${key.accountPk} of tenant '${key.tenantId}' cannot be served`, {
-        err: error,
+  /** Claims for all lanes that have room, in one transaction, and hands the messages to their lanes. */
+  async #claim(): Promise<void> {
+    const budget = this.#inFlight.byteBudget();
+    const wishes = await this.#wishes();
+    const shares = planClaims(wishes, {
+      free: this.#inFlight.free,
+      inFlight: (tenantId) => this.#inFlight.of(tenantId),
+      turn: this.#turn++,
+    });
+    const total = (of: number[]): number => of.reduce((sum, n) => sum + n, 0);
+    this.#wantsRoom = total(shares.map(({ limit }) => limit)) < total(wishes.map(({ want }) => want));
+    if (this.#stopping) return;
+    const outcomes = await Promise.allSettled(
+      shares.map(({ lane, limit }) => this.#claimFor(lane, limit, budget)),
+    );
+    for (const [i, outcome] of outcomes.entries()) {
+      if (outcome.status === 'fulfilled') continue;
+      const { reason } = outcome;
+      // One lane's own failure stops none beside it; the store's stops the round.
+      if (reason instanceof MailProxyError && reason.code === 'store_unavailable') throw reason;
+      const lane = shares[i]?.lane as Lane;
+      this.#options.log.error(`Account '${lane.account.id}' of tenant '${lane.tenantId}' cannot be served`, {
+        err: reason,
       });
-      return this.#options.now() + SETTLE_RETRY_MS;
+      this.#ready.rest(lane, this.#options.now() + SETTLE_RETRY_MS);
     }
   }
 
-  /** Claims what one lane may send now. Returns when the lane may go on, if it stands still. */
-  async #fill(key: LaneKey): Promise<Millis | undefined> {
-    const { store, now, owner } = this.#options;
-    // A lane that waits costs nothing: its account is not even looked at.
+  async #wishes(): Promise<Array<{ lane: Lane; tenantId: string; want: number }>> {
+    const now = this.#options.now();
+    const wishes: Array<{ lane: Lane; tenantId: string; want: number }> = [];
+    for (const key of [...this.#ready.awake(now)]) {
+      const lane = await this.#readyLane(key);
+      if (lane === undefined) continue;
+      const restUntil = lane.resumesAt(now);
+      if (restUntil !== undefined) this.#ready.rest(key, restUntil);
+      else wishes.push({ lane, tenantId: key.tenantId, want: lane.capacity(now) });
+    }
+    return wishes;
+  }
+
+  /** Undefined while the account cannot be used: it is looked at again in a while, or when something changes. */
+  async #readyLane(key: LaneKey): Promise<Lane | undefined> {
+    const { now, log } = this.#options;
     const known = this.#lanes.get(key.accountPk);
-    if (known !== undefined && known.capacity(now()) <= 0) return known.resumesAt(now());
-    const lane = await this.#lanes.upToDate(key);
-    if (lane === undefined) return undefined;
-    const limit = Math.min(lane.capacity(now()), MOST_IN_FLIGHT - this.#deliveries.size);
-    if (limit <= 0) return lane.resumesAt(now());
+    if (known?.held !== undefined && known.resumesAt(now()) !== undefined) {
+      this.#ready.rest(key, known.resumesAt(now()) ?? now());
+      return undefined;
+    }
+    try {
+      const lane = await this.#lanes.ready(key);
+      if (lane === undefined) this.#ready.rest(key, now() + LONGEST_SLEEP_MS);
+      return lane;
+    } catch (error) {
+      if (error instanceof MailProxyError && error.code === 'store_unavailable') throw error;
+      log.error(`Account ${key.accountPk} of tenant '${key.tenantId}' cannot be served`, { err: error });
+      this.#ready.rest(key, now() + SETTLE_RETRY_MS);
+      return undefined;
+    }
+  }
+
+  async #claimFor(lane: Lane, limit: number, budget: ByteBudget): Promise<void> {
+    const { store, now, owner } = this.#options;
     const forgotten = this.#limitsForgotten;
-    const { claims, limitedUntil, rejected } = await store.claims.claimDue(key, {
-      limit,
-      owner,
-      now: now(),
-      leaseMs: LEASE_MS,
-    });
+    const result = await store.claims.claimDue(lane, { limit, owner, now: now(), leaseMs: LEASE_MS, budget });
+    if (result.claims.length > 0) failPoint('claimed');
+    this.#inFlight.add(result.claims);
+    lane.isLimited = result.isLimited;
     // An answer from before the limits were forgotten is not remembered: the round after this one asks again.
-    if (limitedUntil !== undefined && forgotten === this.#limitsForgotten) lane.limitedUntil = limitedUntil;
-    if (rejected === limit) this.#again = true;
-    for (const claim of claims) this.#begin(lane, claim);
-    return limitedUntil;
+    if (result.limitedUntil !== undefined && forgotten === this.#limitsForgotten)
+      lane.limitedUntil = result.limitedUntil;
+    this.#noteMore(lane, limit, result);
+    // Nothing goes out under settings that were changed before it was claimed.
+    if (result.generation !== this.#generation) await this.#noticeChanges();
+    for (const claim of result.claims) this.#send(lane, claim);
   }
 
-  #begin(lane: Lane, claim: Claim): void {
-    lane.inFlight++;
-    const delivery = this.#deliver(lane, claim).finally(() => {
-      lane.inFlight--;
+  #noteMore(lane: Lane, limit: number, { claims, rejected, parked, limitedUntil, more }: ClaimResult): void {
+    if (limitedUntil !== undefined) this.#ready.rest(lane, limitedUntil);
+    else if (!more) this.#ready.empty(lane.accountPk);
+    else if (rejected > 0 || parked > 0 || claims.length === limit) this.#again = true;
+  }
+
+  #send(lane: Lane, claim: Claim): void {
+    lane.active++;
+    const onFree = (): void => {
+      lane.active--;
+      if (lane.capacity(this.#options.now()) > 0) this.#goOn();
+    };
+    const delivery = this.#delivery.deliver(lane, claim, onFree).then((end) => {
+      this.#inFlight.remove(claim);
       this.#deliveries.delete(delivery);
-      this.wake();
+      // What did not end may be ready again, and charges that were given back what the lanes of this tenant wait for.
+      if (end !== 'final' && end !== 'error') this.#news = true;
+      if (end === 'release') this.#forgetLimits(claim.tenantId);
+      if (this.#news || this.#wantsRoom || lane.capacity(this.#options.now()) > 0) this.#goOn();
     });
-    this.#deliveries.set(delivery, claim);
+    this.#deliveries.add(delivery);
   }
 
-  async #deliver(lane: Lane, claim: Claim): Promise<void> {
-    const end = await this.#delivery.deliver(lane, claim);
-    // Charges that were given back may have been what the lanes of this tenant wait for.
-    if (end === 'release') this.#forgetLimits(claim.tenantId);
+  /** What waits for a connection of an account that does not work waits in the queue instead. */
+  #breakerChanged(lane: Lane): void {
+    this.#lanes.publish(lane);
+    if (lane.resumesAt(this.#options.now()) !== undefined) lane.pool?.abandonWaiting();
   }
 }

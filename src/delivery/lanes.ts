@@ -6,9 +6,8 @@ import type { Keyring } from '../crypto/keyring.js';
 import type { StoredAccount } from '../store/accounts.js';
 import type { Lane as LaneKey } from '../store/claim-types.js';
 import type { Store } from '../store/store.js';
-import type { DestinationGuard } from './destination-guard.js';
 import { Lane } from './lane.js';
-import { SessionPool } from './session-pool.js';
+import type { Connections, Sender } from './sender.js';
 
 /** What the lanes of a daemon work with. */
 export interface LanesOptions {
@@ -19,9 +18,12 @@ export interface LanesOptions {
   /** Unix milliseconds. */
   now(): Millis;
   log: Log;
-  /** For destinations that tenants chose. */
-  guard: DestinationGuard;
+  /** Where connections are made. */
+  sender: Sender;
 }
+
+/** A key that was missing may be put back where no change of the database tells of it. */
+const LOOK_AGAIN_MS = 60_000;
 
 /** The lanes of a daemon, one an account, each kept in step with its account. */
 export class Lanes {
@@ -47,12 +49,15 @@ export class Lanes {
     for (const lane of [...this.#byAccount.values()]) {
       const account = await this.#options.store.accounts.getForDispatch(lane.accountPk);
       if (account === undefined) this.#drop(lane);
-      else if (lane.pool !== undefined) await this.#connectIfChanged(lane, account);
+      else if (lane.pool !== undefined || lane.held !== undefined)
+        await this.#connectIfChanged(lane, account);
     }
   }
 
-  /** The lane of an account as it is now; undefined while the account cannot be used. */
-  async upToDate(key: LaneKey): Promise<Lane | undefined> {
+  /** The lane of an account, as {@link noticeChanges} left it; undefined while the account cannot be used. */
+  async ready(key: LaneKey): Promise<Lane | undefined> {
+    const known = this.#byAccount.get(key.accountPk);
+    if (known?.pool !== undefined) return known;
     const account = await this.#options.store.accounts.getForDispatch(key.accountPk);
     if (account === undefined || account.tenantId !== key.tenantId) return undefined;
     let lane = this.#byAccount.get(key.accountPk);
@@ -79,8 +84,11 @@ export class Lanes {
     } catch (error) {
       if (!(error instanceof MailProxyError)) throw error;
       lane.replacePool(undefined);
-      if (lane.held !== error.message) await this.#tellHeld(account, error);
+      const isNews = lane.held !== error.message;
       lane.held = error.message;
+      lane.limitedUntil = this.#options.now() + LOOK_AGAIN_MS;
+      if (isNews) await this.#tellHeld(account, error);
+      if (isNews) this.publish(lane);
       return false;
     }
     // A rotation seals the same password anew: connections live on.
@@ -88,13 +96,24 @@ export class Lanes {
       lane.replacePool(this.#connect(account, password));
       lane.probeNow();
     }
+    const wasHeld = lane.held !== undefined;
     lane.held = undefined;
+    if (!isSame || wasHeld) this.publish(lane);
     lane.account = account;
     lane.endpoint = endpoint;
     lane.sealed = sealed;
     lane.maxConnections = account.maxConnections;
     lane.credentialVersion = account.credentialVersion;
     return true;
+  }
+
+  /** Lets others know why a lane stands still, or that it does no more; nothing waits for it. */
+  publish(lane: Lane): void {
+    this.#options.store.laneStates
+      .note(lane.accountPk, lane.state)
+      .catch((error: unknown) =>
+        this.#options.log.error('The state of a lane could not be written', { err: error }),
+      );
   }
 
   async #openPassword(account: StoredAccount): Promise<string | null> {
@@ -130,12 +149,12 @@ export class Lanes {
       );
   }
 
-  #connect(account: StoredAccount, password: string | null): SessionPool {
-    const { host, port, tls, tlsVerify, tlsCa, user, setBy } = account;
-    const guarded = setBy === 'tenant' ? { guard: this.#options.guard } : {};
-    return new SessionPool(
-      { host, port, tls, tlsVerify, tlsCa, user, password, ...guarded },
-      { maxConnections: account.maxConnections },
+  #connect(account: StoredAccount, password: string | null): Connections {
+    const { host, port, tls, tlsVerify, tlsCa, user, setBy, maxConnections } = account;
+    const isGuarded = setBy === 'tenant';
+    return this.#options.sender.open(
+      { host, port, tls, tlsVerify, tlsCa, user, password, isGuarded },
+      { maxConnections },
     );
   }
 

@@ -1,4 +1,5 @@
 import { Readable } from 'node:stream';
+import { failPoint } from '../core/fail-points.js';
 
 /** Bytes handed over at a time, so that a large message does not hold the event loop while dots are stuffed. */
 const CHUNK_SIZE = 64 * 1024;
@@ -27,6 +28,7 @@ export class MarkedBody {
       const chunk = message.subarray(offset, offset + CHUNK_SIZE);
       offset += chunk.length;
       this.stream.push(chunk.length > 0 ? chunk : null);
+      if (chunk.length > 0) failPoint('body-begun');
     };
     this.stream = new Readable({
       read: () => {
@@ -42,6 +44,7 @@ export class MarkedBody {
     });
     this.stream.once('end', () => {
       this.ended = true;
+      failPoint('body-ended');
     });
     // nodemailer listens too while it sends; this one is for an error after it let go of the stream.
     this.stream.on('error', () => {});

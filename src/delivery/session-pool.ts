@@ -1,7 +1,9 @@
 import { setMaxListeners } from 'node:events';
 import { MailProxyError } from '../core/errors.js';
+import { failPoint } from '../core/fail-points.js';
 import type { SendOutcome } from '../core/smtp-outcome.js';
 import type { Envelope, Millis } from '../core/types.js';
+import type { QueuePlace } from './sender.js';
 import type { SmtpEndpoint, SmtpTimeouts } from './smtp-options.js';
 import { SmtpSession } from './smtp-session.js';
 
@@ -19,6 +21,8 @@ export interface SessionPoolOptions {
   timeouts?: Partial<SmtpTimeouts>;
 }
 
+/** The place of what names none. */
+const FIRST_COME: QueuePlace = [0, 0, 0];
 /** How long an idle connection may take to prove that it lives, in milliseconds. */
 const LIVENESS_TIMEOUT = 5_000;
 
@@ -29,6 +33,7 @@ interface IdleSession {
 }
 
 interface Waiter {
+  place: QueuePlace;
   /** Called with a session, or with null for leave to open one. */
   give(session: SmtpSession | null): void;
   fail(error: Error): void;
@@ -67,10 +72,11 @@ export class SessionPool {
   /**
    * Gives a session nobody else has: the one used last, a new one, or, when all are in use, the next that is free. One
    * that the server closed while it was idle is replaced without a word.
+   * @param place - Decides who is served first of those that wait.
    * @throws SmtpFailure when a new connection cannot be opened.
-   * @throws MailProxyError `cancelled` once the pool is being drained.
+   * @throws MailProxyError `cancelled` once the pool is being drained, or gave up what waits.
    */
-  async acquire(): Promise<SmtpSession> {
+  async acquire(place: QueuePlace = FIRST_COME): Promise<SmtpSession> {
     let session: SmtpSession | null = null;
     while (!session) {
       // From here to what is awaited nothing else runs, so that no release can slip in between and be missed.
@@ -78,7 +84,7 @@ export class SessionPool {
       const idle = this.#idle.pop();
       if (idle) session = await this.#wake(idle);
       else if (this.#places < this.#options.maxConnections) session = await this.#openInNewPlace();
-      else session = (await this.#waitForTurn()) ?? (await this.#openSession());
+      else session = (await this.#waitForTurn(place)) ?? (await this.#openSession());
     }
     // The pool may have been drained while this waited; then the place is given back.
     if (this.#isDraining) {
@@ -111,9 +117,15 @@ export class SessionPool {
    * at MAIL, the message goes over a new one at once: that is the server tidying up, not an answer.
    * @throws like {@link acquire} and {@link SmtpSession.send}.
    */
-  async send(envelope: Envelope, message: Buffer, beforeBody: () => Promise<void>): Promise<SendOutcome> {
+  async send(
+    envelope: Envelope,
+    message: Buffer,
+    beforeBody: () => Promise<void>,
+    place?: QueuePlace,
+  ): Promise<SendOutcome> {
     for (;;) {
-      const session = await this.acquire();
+      const session = await this.acquire(place);
+      failPoint('connected');
       const wasUsed = session.messages > 0;
       try {
         const outcome = await session.send(envelope, message, beforeBody);
@@ -125,10 +137,15 @@ export class SessionPool {
     }
   }
 
+  /** Gives up what waits for a connection. */
+  abandonWaiting(): void {
+    for (const waiter of this.#waiters.splice(0)) waiter.fail(drained());
+  }
+
   /** Closes what is idle now, and what is in use when it is released; resolves when no connection is left. */
   async drain(): Promise<void> {
     this.#isDraining = true;
-    for (const waiter of this.#waiters.splice(0)) waiter.fail(drained());
+    this.abandonWaiting();
     for (const { session } of [...this.#idle]) this.#retireIdle(session);
     if (this.#places === 0) return;
     await new Promise<void>((resolve) => {
@@ -166,8 +183,13 @@ export class SessionPool {
     return this.#openSession();
   }
 
-  #waitForTurn(): Promise<SmtpSession | null> {
-    return new Promise((give, fail) => this.#waiters.push({ give, fail }));
+  #waitForTurn(place: QueuePlace): Promise<SmtpSession | null> {
+    return new Promise((give, fail) => {
+      // Behind all that come before it in the queue, or that were here first.
+      let at = this.#waiters.length;
+      while (at > 0 && isBefore(place, (this.#waiters[at - 1] as Waiter).place)) at--;
+      this.#waiters.splice(at, 0, { place, give, fail });
+    });
   }
 
   async #openSession(): Promise<SmtpSession> {
@@ -202,6 +224,13 @@ export class SessionPool {
     this.#places -= 1;
     if (this.#places === 0) this.#onEmpty?.();
   }
+}
+
+function isBefore(
+  [priority, dueAt, pk]: QueuePlace,
+  [otherPriority, otherDueAt, otherPk]: QueuePlace,
+): boolean {
+  return (priority - otherPriority || dueAt - otherDueAt || pk - otherPk) < 0;
 }
 
 /** Whether a transaction failed before it began because the connection was already ending. */

@@ -3,6 +3,8 @@ import type { Account, Change, SealedSecret } from '../core/types.js';
 import type { AppendAudit } from './audit.js';
 import { createPickMessages, repeat } from './bounded.js';
 import { changedFields } from './changed-fields.js';
+import { createNoteEvent } from './message-events.js';
+import { accountDeleted, createTransitions } from './message-transitions.js';
 import { primaryKeyId } from './primary-key.js';
 import { accountRateScope, createRateLedger } from './rate-charges.js';
 import type { TenantScope } from './scope.js';
@@ -87,10 +89,6 @@ function accountFromRow(row: Record<string, unknown>): StoredAccount {
   };
 }
 
-/** Why a message ends whose account is gone. */
-export const accountDeleted = (id: string): string =>
-  `The account ${id} was deleted before this message was sent.`;
-
 /** The view without the sealed password. */
 export function withoutPassword(stored: StoredAccount): Account {
   const { password: _password, ...account } = stored;
@@ -114,6 +112,7 @@ function connectionChanged(old: StoredAccount, next: AccountChange): boolean {
 export function createAccountStore(sql: Sql, writer: Writer, append: AppendAudit): AccountStore {
   const pick = createPickMessages(sql);
   const ledger = createRateLedger(sql);
+  const { finish } = createTransitions(sql, ledger, createNoteEvent(sql));
   const find = (tenantId: string, id: string): StoredAccount | undefined => {
     const row = sql('SELECT * FROM accounts WHERE tenant_id = ? AND id = ?').get(tenantId, id);
     return row === undefined ? undefined : accountFromRow(row);
@@ -186,17 +185,7 @@ export function createAccountStore(sql: Sql, writer: Writer, append: AppendAudit
       tenantId,
       accountPk,
     );
-    for (const pk of pks) {
-      sql("UPDATE recipients SET state = 'error', at = ? WHERE message_pk = ? AND state = 'pending'").run(
-        now,
-        pk,
-      );
-      sql("UPDATE messages SET state = 'error', error_at = ?, error = ? WHERE pk = ?").run(
-        now,
-        accountDeleted(id),
-        pk,
-      );
-    }
+    for (const pk of pks) finish(pk, now, accountDeleted(id));
     return more;
   };
 

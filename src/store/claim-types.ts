@@ -21,15 +21,31 @@ export interface Claim {
   contentKind: ContentKind;
   content: Buffer;
   retryCount: number;
+  dueAt: number;
   expiresAt: number;
   createdAt: number;
+}
+
+/** How much content claims may still bring into memory; each claim takes its share from it. */
+export interface ByteBudget {
+  /** Bytes. One message is claimed even if it is larger, when nothing else is in memory. */
+  left: number;
+  isWhole: boolean;
 }
 
 /** What a claim brought: messages, or when a rate limit lets the lane go on, and what that limit rejected. */
 export interface ClaimResult {
   claims: Claim[];
+  /** Whether any limit counts this lane's claims. */
+  isLimited: boolean;
   limitedUntil?: number;
   rejected: number;
+  /** Messages of suspended batches that were met and put aside. */
+  parked: number;
+  /** Whether ready messages may be left. */
+  more: boolean;
+  /** Of the configuration that the claim was made under. */
+  generation: number;
 }
 
 /** What the server said of one recipient. */

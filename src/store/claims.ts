@@ -1,5 +1,6 @@
 import type { ContentKind, Priority, RandomSource } from '../core/types.js';
-import type { Claim, ClaimResult, Lane, Recovered, Settlement } from './claim-types.js';
+import type { ByteBudget, Claim, ClaimResult, Lane, Recovered, Settlement } from './claim-types.js';
+import { createNoteEvent } from './message-events.js';
 import { createTransitions } from './message-transitions.js';
 import { createPromote } from './promote.js';
 import { createRateLedger } from './rate-charges.js';
@@ -18,10 +19,7 @@ export interface ClaimStore {
   /** When the next waiting message is due, or any unsent one is late or expires; undefined when none. */
   nextDueAt(): Promise<number | undefined>;
   /** Takes up to `limit` messages of one lane: state, owner, lease, claim number and rate charge in one transaction. */
-  claimDue(
-    lane: Lane,
-    options: { limit: number; owner: string; now: number; leaseMs: number },
-  ): Promise<ClaimResult>;
+  claimDue(lane: Lane, options: ClaimOptions): Promise<ClaimResult>;
   /**
    * The durable mark just before the body goes out.
    *
@@ -36,72 +34,143 @@ export interface ClaimStore {
   recover(now: number, which: 'all' | 'expired', random: RandomSource): Promise<Recovered>;
 }
 
+/** How a claim is made. */
+export interface ClaimOptions {
+  limit: number;
+  /** Name of the process that claims. */
+  owner: string;
+  now: number;
+  leaseMs: number;
+  /** What contents may be loaded; claims made together share one. @defaultValue no bound */
+  budget?: ByteBudget;
+}
+
+interface ClaimRow {
+  pk: number;
+  claim: number;
+  id: string;
+  priority: Priority;
+  envelope_from: string;
+  retry_count: number;
+  due_at: number;
+  expires_at: number;
+  created_at: number;
+  bytes: number | null;
+}
+
+/** Messages of suspended batches that one claim puts aside at most. */
+const PARK_STEP = 500;
+/** Whether all of a tenant is suspended, in a statement that joins `tenants`. */
+const TENANT_SUSPENDED =
+  "EXISTS (SELECT 1 FROM suspensions AS s WHERE s.tenant_id = tenants.id AND s.batch_code = '' AND s.released_at IS NULL)";
+
+/** Whether a message's content may be brought into memory; then it is counted. */
+function takeFrom(budget: ByteBudget, bytes: number): boolean {
+  if (bytes > budget.left && !budget.isWhole) return false;
+  budget.left -= bytes;
+  budget.isWhole = false;
+  return true;
+}
+
 /** The queue's exit over one connection. */
 export function createClaimStore(sql: Sql, writer: Writer): ClaimStore {
   const ledger = createRateLedger(sql);
-  const transitions = createTransitions(sql, ledger);
-  const settle = createSettle(sql, transitions);
+  const noteEvent = createNoteEvent(sql);
+  const transitions = createTransitions(sql, ledger, noteEvent);
+  const settle = createSettle(sql, noteEvent, transitions);
   const recover = createRecover(sql, transitions);
   const promote = createPromote(sql, transitions);
   const { finish } = transitions;
 
-  /** Undefined when the message was deleted right after it was claimed. */
-  const load = (pk: number, claim: number): Claim | undefined => {
-    const row = sql(
-      `SELECT messages.*, kind, content FROM messages LEFT JOIN message_contents ON message_pk = pk
-         WHERE pk = ? AND claim = ?`,
-    ).get(pk, claim);
-    if (row === undefined) return undefined;
-    return {
-      pk,
-      claim,
-      tenantId: row.tenant_id as string,
-      id: row.id as string,
-      accountPk: row.account_pk as number,
-      priority: row.priority as Priority,
-      envelopeFrom: row.envelope_from as string,
-      recipients: sql(
-        "SELECT position, address FROM recipients WHERE message_pk = ? AND state = 'pending' ORDER BY position",
-      ).all(pk) as unknown as Claim['recipients'],
-      // Content that is gone must not keep the others from being sent: nothing composes from this, and it ends in error.
-      contentKind: (row.kind ?? 'composed') as ContentKind,
-      content: (row.content ?? Buffer.alloc(0)) as Buffer,
-      retryCount: row.retry_count as number,
-      expiresAt: row.expires_at as number,
-      createdAt: row.created_at as number,
-    };
-  };
-
   const claimInTransaction = (
     lane: Lane,
-    { limit, owner, now, leaseMs }: { limit: number; owner: string; now: number; leaseMs: number },
-  ): { pks: Array<{ pk: number; claim: number }>; limitedUntil?: number; rejected: number } => {
+    { limit, owner, now, leaseMs, budget }: ClaimOptions,
+  ): Omit<ClaimResult, 'claims'> & { rows: ClaimRow[] } => {
+    const generation = sql('SELECT value FROM generation').get()?.value as number;
+    const nothing = { rows: [], isLimited: false, rejected: 0, parked: 0, more: false, generation };
     const account = sql(
-      `SELECT accounts.*, limit_hourly, limit_daily FROM accounts JOIN tenants ON tenants.id = tenant_id
-         WHERE accounts.pk = ? AND tenant_id = ? AND active = 1`,
+      `SELECT limit_minute, limit_hour, limit_day, limit_behavior, limit_hourly, limit_daily
+         FROM accounts JOIN tenants ON tenants.id = tenant_id
+         WHERE accounts.pk = ? AND tenant_id = ? AND active = 1 AND NOT ${TENANT_SUSPENDED}`,
     ).get(lane.accountPk, lane.tenantId);
-    if (account === undefined) return { pks: [], rejected: 0 };
+    if (account === undefined) return nothing;
+    const parked = parkSuspended(lane);
+    if (parked === PARK_STEP) return { ...nothing, parked, more: true };
 
     const gate = rateGate(ledger, lane, account, now);
+    const isLimited = gate.isLimited;
     if (gate.allowed === 0 && account.limit_behavior === 'reject') {
-      return { pks: [], rejected: rejectReady(lane.accountPk, limit, now, gate.limitedBy) };
+      const rejected = rejectReady(lane.accountPk, limit, now, gate.limitedBy);
+      return { ...nothing, isLimited, parked, rejected, more: rejected === limit };
     }
+    const wanted = Math.min(limit, gate.allowed);
     const candidates = sql(
-      `SELECT pk, claim FROM messages WHERE account_pk = ? AND state = 'ready' AND expires_at > ?
+      `SELECT pk, claim + 1 AS claim, id, priority, envelope_from, retry_count, due_at, expires_at, created_at,
+           (SELECT LENGTH(content) FROM message_contents WHERE message_pk = pk) AS bytes
+         FROM messages WHERE account_pk = ? AND state = 'ready' AND expires_at > ?
          ORDER BY priority, due_at, pk LIMIT ?`,
-    ).all(lane.accountPk, now, Math.min(limit, gate.allowed)) as unknown as Array<{
-      pk: number;
-      claim: number;
-    }>;
-    const pks = candidates.map(({ pk, claim }) => ({ pk, claim: claim + 1 }));
-    for (const { pk, claim } of pks) {
+    ).all(lane.accountPk, now, wanted) as unknown as ClaimRow[];
+    const rows: ClaimRow[] = [];
+    for (const row of candidates) {
+      if (budget !== undefined && !takeFrom(budget, row.bytes ?? 0)) break;
       sql(
         `UPDATE messages SET state = 'sending', owner = ?, claimed_at = ?, lease_until = ?, claim = ?, handed_over = 0
            WHERE pk = ?`,
-      ).run(owner, now, now + leaseMs, claim, pk);
-      gate.charge(pk, claim);
+      ).run(owner, now, now + leaseMs, row.claim, row.pk);
+      gate.charge(row.pk, row.claim);
+      rows.push(row);
     }
-    return { pks, rejected: 0, ...(gate.allowed === 0 ? { limitedUntil: gate.nextAt } : {}) };
+    return {
+      rows,
+      isLimited,
+      rejected: 0,
+      parked,
+      more: candidates.length === wanted || rows.length < candidates.length,
+      generation,
+      ...(gate.allowed === 0 ? { limitedUntil: gate.nextAt } : {}),
+    };
+  };
+
+  /** Puts messages of suspended batches that stand in front aside, so that they are met once and not by every claim. */
+  const parkSuspended = ({ tenantId, accountPk }: Lane): number => {
+    const suspended = sql(
+      "SELECT batch_code FROM suspensions WHERE tenant_id = ? AND batch_code <> '' AND released_at IS NULL LIMIT 1",
+    ).get(tenantId);
+    if (suspended === undefined) return 0;
+    return sql(
+      `UPDATE messages SET state = 'suspended' WHERE pk IN (
+         SELECT m.pk FROM suspensions AS s JOIN messages AS m INDEXED BY messages_parkable
+             ON m.tenant_id = s.tenant_id AND m.batch_code = s.batch_code
+           WHERE s.tenant_id = ? AND s.batch_code <> '' AND s.released_at IS NULL
+             AND m.state = 'ready' AND m.account_pk = ? LIMIT ${PARK_STEP})`,
+    ).run(tenantId, accountPk).changes;
+  };
+
+  /** Undefined when the message was deleted right after it was claimed. */
+  const load = (row: ClaimRow, { accountPk, tenantId }: Lane): Claim | undefined => {
+    const { pk, claim } = row;
+    const stored = sql('SELECT kind, content FROM message_contents WHERE message_pk = ?').get(pk);
+    const recipients = sql(
+      "SELECT position, address FROM recipients WHERE message_pk = ? AND state = 'pending' ORDER BY position",
+    ).all(pk) as unknown as Claim['recipients'];
+    if (stored === undefined && recipients.length === 0) return undefined;
+    return {
+      pk,
+      claim,
+      tenantId,
+      id: row.id,
+      accountPk,
+      priority: row.priority,
+      envelopeFrom: row.envelope_from,
+      recipients,
+      // Content that is gone must not keep the others from being sent: nothing composes from this, and it ends in error.
+      contentKind: (stored?.kind ?? 'composed') as ContentKind,
+      content: (stored?.content ?? Buffer.alloc(0)) as Buffer,
+      retryCount: row.retry_count,
+      dueAt: row.due_at,
+      expiresAt: row.expires_at,
+      createdAt: row.created_at,
+    };
   };
 
   const rejectReady = (
@@ -126,7 +195,7 @@ export function createClaimStore(sql: Sql, writer: Writer): ClaimStore {
     async lanesReady() {
       return sql(
         `SELECT account_pk AS accountPk, tenant_id AS tenantId FROM message_counts JOIN tenants ON tenants.id = tenant_id
-           WHERE state = 'ready' AND n > 0 AND active = 1 ORDER BY tenant_id, account_pk`,
+           WHERE state = 'ready' AND n > 0 AND active = 1 AND NOT ${TENANT_SUSPENDED} ORDER BY tenant_id, account_pk`,
       ).all() as unknown as Lane[];
     },
     promoteDue: (now, limit) => writer.run(() => promote(now, limit)),
@@ -139,8 +208,8 @@ export function createClaimStore(sql: Sql, writer: Writer): ClaimStore {
       return (row?.at ?? undefined) as number | undefined;
     },
     async claimDue(lane, options) {
-      const { pks, ...rest } = await writer.run(() => claimInTransaction(lane, options));
-      const claims = pks.map(({ pk, claim }) => load(pk, claim)).filter((claim) => claim !== undefined);
+      const { rows, ...rest } = await writer.run(() => claimInTransaction(lane, options));
+      const claims = rows.map((row) => load(row, lane)).filter((claim) => claim !== undefined);
       return { ...rest, claims };
     },
     markHandedOver: (pk, claim) =>

@@ -1,7 +1,12 @@
+import { firstCleanupAt } from '../core/retention.js';
 import type { UncertainPolicy } from '../core/types.js';
-import { accountDeleted } from './accounts.js';
+import type { NoteEvent } from './message-events.js';
 import { accountRateScope, type RateLedger, tenantRateScope } from './rate-charges.js';
 import type { Sql } from './statements.js';
+
+/** Why a message ends whose account is gone. */
+export const accountDeleted = (id: string): string =>
+  `The account ${id} was deleted before this message was sent.`;
 
 /** How a message leaves one state for another. All run inside the caller's transaction. */
 export interface MessageTransitions {
@@ -10,23 +15,24 @@ export interface MessageTransitions {
   /** Back to the queue, unless its account was deleted meanwhile: nothing would ever send it. */
   requeue(pk: number, now: number, dueAt: number, error: string | null, attempts: 0 | 1): void;
   /** Held until a person says what became of it. */
-  hold(pk: number, error: string): void;
+  hold(pk: number, now: number, error: string): void;
   /** Nothing was offered to the server under this claim: its rate charges are taken back. */
   giveChargeBack(row: Record<string, unknown>): void;
   policyOf(tenantId: string): UncertainPolicy;
 }
 
 /** The transitions over one connection. */
-export function createTransitions(sql: Sql, ledger: RateLedger): MessageTransitions {
+export function createTransitions(sql: Sql, ledger: RateLedger, noteEvent: NoteEvent): MessageTransitions {
   const finish = (pk: number, now: number, error: string): void => {
     sql("UPDATE recipients SET state = 'error', at = ? WHERE message_pk = ? AND state = 'pending'").run(
       now,
       pk,
     );
     sql(
-      `UPDATE messages SET state = 'error', error_at = ?, error = ?, owner = NULL, lease_until = NULL, handed_over = 0
-         WHERE pk = ?`,
-    ).run(now, error, pk);
+      `UPDATE messages SET state = 'error', error_at = ?, error = ?, owner = NULL, lease_until = NULL, handed_over = 0,
+         cleanup_at = ? WHERE pk = ?`,
+    ).run(now, error, firstCleanupAt('error', now), pk);
+    noteEvent(pk, 'error', now, { error });
   };
 
   const requeue = (pk: number, now: number, dueAt: number, error: string | null, attempts: 0 | 1): void => {
@@ -41,12 +47,14 @@ export function createTransitions(sql: Sql, ledger: RateLedger): MessageTransiti
       `UPDATE messages SET state = ?, due_at = ?, error = COALESCE(?, error), retry_count = retry_count + ?, owner = NULL,
          lease_until = NULL, handed_over = 0 WHERE pk = ?`,
     ).run(dueAt > now ? 'waiting' : 'ready', dueAt, error, attempts, pk);
+    if (attempts > 0) noteEvent(pk, 'deferred', now, { error, next_attempt_ts: Math.floor(dueAt / 1000) });
   };
 
-  const hold = (pk: number, error: string): void => {
+  const hold = (pk: number, now: number, error: string): void => {
     sql(
       "UPDATE messages SET state = 'uncertain', error = ?, owner = NULL, lease_until = NULL WHERE pk = ?",
     ).run(error, pk);
+    noteEvent(pk, 'uncertain', now, { error });
   };
 
   const giveChargeBack = (row: Record<string, unknown>): void =>

@@ -9,6 +9,8 @@ export function rateGate(
   account: Record<string, unknown>,
   now: number,
 ): {
+  /** Whether anything is counted at all. */
+  isLimited: boolean;
   allowed: number;
   nextAt: number;
   /** Whose limit leaves no room; the account's own when both do. */
@@ -43,6 +45,7 @@ export function rateGate(
     nextAt = Math.max(nextAt, room.nextAt ?? now);
   }
   return {
+    isLimited: scopes.length > 0,
     allowed,
     nextAt,
     limitedBy: limitedBy ?? 'account',

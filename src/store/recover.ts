@@ -48,7 +48,7 @@ export function createRecover(
         requeue(pk, now, freedDue(row, now, random), null, 0);
         result.freed++;
       } else if (policyOf(tenantId) === 'hold') {
-        hold(pk, `${STOPPED}: it may or may not have been accepted.`);
+        hold(pk, now, `${STOPPED}: it may or may not have been accepted.`);
         result.held++;
       } else {
         const dueAt = retriedDue(row, now, random);

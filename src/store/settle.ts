@@ -1,5 +1,7 @@
 import { describeRefused, type Refusal } from '../core/refused-recipients.js';
-import type { Settlement } from './claim-types.js';
+import { firstCleanupAt } from '../core/retention.js';
+import type { RecipientResult, Settlement } from './claim-types.js';
+import type { NoteEvent } from './message-events.js';
 import type { MessageTransitions } from './message-transitions.js';
 import type { Sql } from './statements.js';
 
@@ -9,32 +11,51 @@ export type Settle = (settlement: Settlement, now: number) => boolean;
 /** Settling over one connection. */
 export function createSettle(
   sql: Sql,
+  noteEvent: NoteEvent,
   { finish, requeue, hold, giveChargeBack, policyOf }: MessageTransitions,
 ): Settle {
-  return ({ pk, claim, recipients, next }: Settlement, now: number): boolean => {
-    const row = sql(
-      `SELECT pk, claim, claimed_at, due_at, tenant_id, account_pk FROM messages
-         WHERE pk = ? AND claim = ? AND state = 'sending'`,
-    ).get(pk, claim);
-    if (row === undefined) return false;
+  const writeRecipients = (pk: number, recipients: readonly RecipientResult[], now: number): void => {
     for (const { position, state, code, reply } of recipients) {
       sql(
         'UPDATE recipients SET state = ?, code = ?, reply = ?, at = ? WHERE message_pk = ? AND position = ?',
       ).run(state, code, reply, now, pk, position);
     }
-    const tenantId = row.tenant_id as string;
+  };
+
+  /** The common case in the fewest statements: every recipient was accepted, now or before. */
+  const markSent = ({ pk, claim, recipients }: Settlement, now: number): boolean => {
+    const { changes } = sql(
+      `UPDATE messages SET state = 'sent', sent_at = ?, error = NULL, owner = NULL, lease_until = NULL, handed_over = 0,
+         cleanup_at = ? WHERE pk = ? AND claim = ? AND state = 'sending'`,
+    ).run(now, firstCleanupAt('sent', now), pk, claim);
+    if (changes === 0) return false;
+    writeRecipients(pk, recipients, now);
+    noteEvent(pk, 'sent', now);
+    return true;
+  };
+
+  return (settlement, now) => {
+    const { pk, claim, recipients, next } = settlement;
+    const claimed = sql(
+      `SELECT pk, claim, claimed_at, due_at, tenant_id, account_pk FROM messages
+         WHERE pk = ? AND claim = ? AND state = 'sending'`,
+    );
+    if (next.kind === 'final' && recipients.every(({ state }) => state === 'sent')) {
+      const refusedBefore = sql(
+        "SELECT 1 FROM recipients WHERE message_pk = ? AND state = 'error' LIMIT 1",
+      ).get(pk);
+      if (refusedBefore === undefined) return markSent(settlement, now);
+    }
+    const held = claimed.get(pk, claim);
+    if (held === undefined) return false;
+    writeRecipients(pk, recipients, now);
     switch (next.kind) {
       case 'final': {
         const refused = sql(
           "SELECT address, code, reply FROM recipients WHERE message_pk = ? AND state = 'error' ORDER BY position LIMIT 11",
         ).all(pk) as unknown as Refusal[];
         if (refused.length > 0) finish(pk, now, describeRefused(refused));
-        else {
-          sql(
-            `UPDATE messages SET state = 'sent', sent_at = ?, error = NULL, owner = NULL, lease_until = NULL,
-               handed_over = 0 WHERE pk = ?`,
-          ).run(now, pk);
-        }
+        else return markSent({ ...settlement, recipients: [] }, now);
         break;
       }
       case 'error':
@@ -44,14 +65,14 @@ export function createSettle(
         requeue(pk, now, next.dueAt, next.error, 1);
         break;
       case 'uncertain':
-        if (policyOf(tenantId) === 'hold') hold(pk, next.error);
+        if (policyOf(held.tenant_id as string) === 'hold') hold(pk, now, next.error);
         else if (next.dueAt === 'expired')
           finish(pk, now, `${next.error} No time was left to send it again.`);
         else requeue(pk, now, next.dueAt, next.error, 1);
         break;
       case 'release':
-        giveChargeBack(row);
-        requeue(pk, now, row.due_at as number, next.error, 0);
+        giveChargeBack(held);
+        requeue(pk, now, held.due_at as number, next.error, 0);
         break;
     }
     return true;

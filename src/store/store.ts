@@ -5,6 +5,7 @@ import { type AuditStore, createAuditStore } from './audit.js';
 import { type ClaimStore, createClaimStore } from './claims.js';
 import { type Db, openDatabase } from './database.js';
 import { createKeyStore, type KeyStore } from './keys.js';
+import { createLaneStateStore, type LaneStateStore } from './lane-states.js';
 import { createMessageStore, type MessageStore } from './messages.js';
 import { createQueueStore, type QueueStore } from './queue.js';
 import { requireCurrentSchema } from './schema-version.js';
@@ -27,6 +28,7 @@ export interface Store {
   readonly messages: MessageStore;
   readonly queue: QueueStore;
   readonly claims: ClaimStore;
+  readonly laneStates: LaneStateStore;
   /** Path of the database file. */
   readonly path: string;
   /** Changes whenever another connection commits: a cheap way to notice what a command of the CLI changed. */
@@ -56,6 +58,7 @@ function storeOver(db: Db): Store {
     messages: createMessageStore(sql),
     queue: createQueueStore(sql, writer),
     claims: createClaimStore(sql, writer),
+    laneStates: createLaneStateStore(sql, writer),
     path: db.name,
     async dataVersion() {
       return db.pragma('data_version', { simple: true }) as number;

@@ -5,6 +5,7 @@ import { parseAllowance } from '../../src/core/destination.js';
 import type { Message, NewMessage } from '../../src/core/types.js';
 import { createDestinationGuard } from '../../src/delivery/destination-guard.js';
 import { Dispatcher } from '../../src/delivery/dispatcher.js';
+import { createLocalSender } from '../../src/delivery/local-sender.js';
 import { putAccount } from '../../src/services/put-account.js';
 import { tenantScope } from '../../src/store/scope.js';
 import { openTestStore, type TestStore } from './store.js';
@@ -42,7 +43,7 @@ export async function openTestDispatch(allowPrivate = '127.0.0.0/8,localhost'): 
     store,
     keyring: () => keyring,
     reloadKeys: async () => undefined,
-    guard: createDestinationGuard(parseAllowance(allowPrivate)),
+    sender: createLocalSender(createDestinationGuard(parseAllowance(allowPrivate))),
     now: () => clock.now,
     random: () => 0.5,
     log: { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') },

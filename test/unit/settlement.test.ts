@@ -19,6 +19,7 @@ function claimOf(addresses: string[], changes: Partial<Claim> = {}): Claim {
     contentKind: 'raw',
     content: Buffer.alloc(0),
     retryCount: 0,
+    dueAt: 0,
     expiresAt: now + 48 * HOUR,
     createdAt: now,
     ...changes,

@@ -10,6 +10,7 @@ CREATE TABLE suspensions (
   PRIMARY KEY (tenant_id, batch_code)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX messages_suspended ON messages (tenant_id, batch_code, pk) WHERE state = 'suspended';
+CREATE INDEX messages_parkable ON messages (tenant_id, batch_code, account_pk) WHERE state = 'ready' AND batch_code IS NOT NULL;
 
 -- What happened to a message, in order: attempts put off, its outcome, what a person did.
 CREATE TABLE message_events (

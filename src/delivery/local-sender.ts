@@ -1,0 +1,31 @@
+import { failPoint } from '../core/fail-points.js';
+import type { ComposedMessage } from '../core/types.js';
+import type { DestinationGuard } from './destination-guard.js';
+import { composeMime } from './mime.js';
+import type { Connections, Sender, SenderEndpoint, StoredContent } from './sender.js';
+import { SessionPool } from './session-pool.js';
+
+/** Sends in the thread that it is called from. */
+export function createLocalSender(guard: DestinationGuard): Sender {
+  return {
+    open({ isGuarded, ...endpoint }: SenderEndpoint, { maxConnections }): Connections {
+      const pool = new SessionPool({ ...endpoint, ...(isGuarded ? { guard } : {}) }, { maxConnections });
+      return {
+        async send(order, mark) {
+          const bytes = await composed(order);
+          failPoint('composed');
+          return await pool.send(order.envelope, bytes, mark, order.place);
+        },
+        abandonWaiting: () => pool.abandonWaiting(),
+        drain: () => pool.drain(),
+        destroy: () => pool.destroy(),
+      };
+    },
+    close: async () => undefined,
+  };
+}
+
+async function composed({ kind, content }: StoredContent): Promise<Buffer> {
+  if (kind === 'raw') return content;
+  return await composeMime(JSON.parse(content.toString('utf8')) as ComposedMessage);
+}
