@@ -4,6 +4,7 @@ import type { RejectionCode } from '../core/rejection-codes.js';
 import type { MessageState, NewMessage } from '../core/types.js';
 import type { TenantScope } from './scope.js';
 import type { Sql } from './statements.js';
+import { batchIsSuspended } from './suspended-sql.js';
 import type { Writer } from './writer.js';
 
 /** Why one message of a batch was not queued. */
@@ -111,6 +112,12 @@ export function createQueueStore(sql: Sql, writer: Writer): QueueStore {
     return 'removed';
   };
 
+  /** What comes in for a suspended batch is parked at once, as what it may replace was. */
+  const isParked = (tenantId: string, batchCode: string | undefined): boolean =>
+    batchCode !== undefined &&
+    sql(`SELECT ${batchIsSuspended('@tenantId', '@batchCode')} AS is_so`).get({ tenantId, batchCode })
+      ?.is_so === 1;
+
   const insert = (tenantId: string, message: NewMessage, account: Target, now: number): number => {
     const dueAt = Math.max(message.deferredAt ?? now, now);
     const { lastInsertRowid } = sql(
@@ -121,7 +128,7 @@ export function createQueueStore(sql: Sql, writer: Writer): QueueStore {
       message.id,
       account.pk,
       account.id,
-      dueAt > now ? 'waiting' : 'ready',
+      dueAt > now ? 'waiting' : isParked(tenantId, message.batchCode) ? 'suspended' : 'ready',
       message.priority,
       message.batchCode ?? null,
       message.subject,
