@@ -37,7 +37,7 @@ export interface StatusFilter {
 export function statusFilter(
   status: MessageStatus | undefined,
   activeOnly: boolean,
-  { nothing, everything }: Pick<Stopped, 'nothing' | 'everything'>,
+  { nothing, everything, freeing }: Pick<Stopped, 'nothing' | 'everything' | 'freeing'>,
 ): StatusFilter {
   if (status === undefined) return { states: activeOnly ? ACTIVE : undefined, stopped: undefined };
   const states = STATES_OF[status].filter((state) => !activeOnly || ACTIVE.includes(state));
@@ -47,5 +47,7 @@ export function statusFilter(
   const noneFits = stopped ? nothing : everything;
   if (noneFits) return { states: [], stopped: undefined };
   const allFit = stopped ? everything : nothing;
-  return { states, stopped: allFit ? undefined : stopped };
+  // What is parked is pending only while it is being freed: else all of it would be looked through in vain.
+  const useful = stopped || freeing ? states : states.filter((state) => state !== 'suspended');
+  return { states: useful, stopped: allFit ? undefined : stopped };
 }

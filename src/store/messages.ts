@@ -1,6 +1,7 @@
 import type { Message, MessageState, MessageStatus, Recipient } from '../core/types.js';
-import { type StatusFilter, statusFilter, statusOf } from './message-status.js';
+import { statusFilter, statusOf } from './message-status.js';
 import type { TenantScope } from './scope.js';
+import { createSelectMessages, LOOKED_AT } from './select-messages.js';
 import type { Sql } from './statements.js';
 import { type IsStopped, readStopped } from './stopped.js';
 
@@ -43,9 +44,6 @@ export interface MessageStore {
   countsOfAllTenants(): Promise<MessageCounts>;
 }
 
-/** So many rows are looked at before others have a turn, where a status cannot be read from the state alone. */
-const LOOKED_AT = 2000;
-
 function messageFromRow(row: Record<string, unknown>, isStopped: IsStopped): Message {
   const state = row.state as MessageState;
   const status = statusOf(state, isStopped(row));
@@ -72,6 +70,7 @@ function messageFromRow(row: Record<string, unknown>, isStopped: IsStopped): Mes
 
 /** Messages over one connection. */
 export function createMessageStore(sql: Sql): MessageStore {
+  const select = createSelectMessages(sql);
   const withRecipients = (rows: Array<Record<string, unknown>>, isStopped: IsStopped): Message[] => {
     const messages = rows.map((row) => messageFromRow(row, isStopped));
     const byPk = new Map(messages.map((message) => [message.pk, message]));
@@ -104,62 +103,22 @@ export function createMessageStore(sql: Sql): MessageStore {
     return end === -1 ? rows : rows.slice(0, end);
   };
 
-  /** Rows in any of `states`, newest first; each state by itself is in the order of its index. */
-  const select = (
-    tenantId: string | undefined,
-    states: StatusFilter['states'],
-    { accountId, batchCode }: MessageFilter,
-    { before, limit }: MessagePage,
-  ): Array<Record<string, unknown>> => {
-    const conditions = [
-      ...(tenantId === undefined ? [] : ['tenant_id = @tenantId']),
-      ...(accountId === undefined ? [] : ['account_id = @accountId']),
-      ...(batchCode === undefined ? [] : ['batch_code = @batchCode']),
-      ...(before === undefined ? [] : ['pk < @before']),
-    ];
-    const newest = (more: string[] = []): string => {
-      const all = [...conditions, ...more];
-      const where = all.length === 0 ? '' : `WHERE ${all.join(' AND ')}`;
-      return `SELECT * FROM messages ${where} ORDER BY pk DESC LIMIT @limit`;
-    };
-    const values = { tenantId, accountId, batchCode, before, limit, states: JSON.stringify(states) };
-    if (states === undefined) return sql(newest()).all(values);
-    if (tenantId === undefined) {
-      return sql(newest(['state IN (SELECT value FROM json_each(@states))'])).all(values);
-    }
-    // Bound, not spelled out: an index of that one state has another order.
-    const bound = Object.fromEntries(states.map((state, i) => [`state${i}`, state]));
-    const ofStates = Object.keys(bound).map((name) => `SELECT * FROM (${newest([`state = @${name}`])})`);
-    return sql(`${ofStates.join(' UNION ALL ')} ORDER BY pk DESC LIMIT @limit`).all({ ...values, ...bound });
-  };
-
   const list = async (
     tenantId: string | undefined,
     filter: MessageFilter,
-    page: MessagePage,
+    { before, limit }: MessagePage,
   ): Promise<MessageSlice> => {
     const stopped = readStopped(sql, tenantId);
     const wanted = statusFilter(filter.status, filter.activeOnly === true, stopped);
     if (wanted.states?.length === 0) return { messages: [], more: false };
+    const selection = { ...filter, tenantId, states: wanted.states };
     // One row more than asked for: only so is it known whether others follow.
-    const enough = page.limit + 1;
-    const found: Array<Record<string, unknown>> = [];
-    const limit = wanted.stopped === undefined ? enough : Math.max(enough, LOOKED_AT);
-    for (let { before } = page; ; ) {
-      const rows = select(tenantId, wanted.states, filter, {
-        limit,
-        ...(before === undefined ? {} : { before }),
-      });
-      found.push(
-        ...(wanted.stopped === undefined
-          ? rows
-          : rows.filter((row) => stopped.isStopped(row) === wanted.stopped)),
-      );
-      if (found.length >= enough || rows.length < limit) break;
-      before = rows.at(-1)?.pk as number;
-      await new Promise((resolve) => setImmediate(resolve));
-    }
-    const rows = bounded(found.slice(0, page.limit));
+    const page = { limit: limit + 1, ...(before === undefined ? {} : { before }) };
+    const found =
+      wanted.stopped === undefined
+        ? select.newest(selection, page)
+        : await select.newestStopped(selection, page, wanted.stopped);
+    const rows = bounded(found.slice(0, limit));
     return { messages: withRecipients(rows, stopped.isStopped), more: rows.length < found.length };
   };
 

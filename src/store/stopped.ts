@@ -8,6 +8,8 @@ export interface Stopped {
   isStopped: IsStopped;
   nothing: boolean;
   everything: boolean;
+  /** Whether messages of a batch that was activated may still be parked. */
+  freeing: boolean;
 }
 
 /** Reads what is stopped, for one tenant or with `tenantId` undefined for all. */
@@ -19,14 +21,12 @@ export function readStopped(sql: Sql, tenantId: string | undefined): Stopped {
       ? sql('SELECT id FROM tenants WHERE active = 0').all()
       : sql('SELECT id FROM tenants WHERE id = ? AND active = 0').all(tenantId);
   for (const { id } of inactive) tenants.add(id as string);
-  const suspended =
-    tenantId === undefined
-      ? sql('SELECT tenant_id, batch_code FROM suspensions WHERE released_at IS NULL').all()
-      : sql('SELECT tenant_id, batch_code FROM suspensions WHERE tenant_id = ? AND released_at IS NULL').all(
-          tenantId,
-        );
-  for (const row of suspended) {
+  const suspensions = 'SELECT tenant_id, batch_code, released_at FROM suspensions';
+  const rows =
+    tenantId === undefined ? sql(suspensions).all() : sql(`${suspensions} WHERE tenant_id = ?`).all(tenantId);
+  for (const row of rows) {
     const [tenant, code] = [row.tenant_id as string, row.batch_code as string];
+    if (row.released_at !== null) continue;
     if (code === '') tenants.add(tenant);
     else batches.set(tenant, (batches.get(tenant) ?? new Set()).add(code));
   }
@@ -36,5 +36,6 @@ export function readStopped(sql: Sql, tenantId: string | undefined): Stopped {
       (batch_code !== null && batches.get(tenant_id as string)?.has(batch_code as string) === true),
     nothing: tenants.size === 0 && batches.size === 0,
     everything: tenantId !== undefined && tenants.has(tenantId),
+    freeing: rows.some((row) => row.released_at !== null),
   };
 }

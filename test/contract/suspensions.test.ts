@@ -227,11 +227,11 @@ test('a tenant suspends a bounded number of batches', async () => {
   expect(await suspend()).toBe(true);
 });
 
-test('a page of what is pending is found behind thousands that are suspended', async () => {
+test('a page of what is pending is found behind many thousands that are suspended', async () => {
   await enqueue(['oldest']);
   temp.raw
     .prepare(
-      `WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 4500)
+      `WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 11000)
        INSERT INTO messages (tenant_id, id, account_pk, account_id, state, priority, batch_code, subject, envelope_from,
          created_at, due_at, expires_at, attention_at)
        SELECT 'acme', 'bulk' || i, 1, 'smtp1', 'ready', 2, 'Q1', '', '', 1, 1, 9e15, 9e15 FROM n`,

@@ -20,17 +20,17 @@ export default class MessagesResolve extends TenantCommand {
   ];
   static override args = { id: string({ description: 'Id of the message.', required: true }) };
   static override flags = {
-    sent: boolean({ summary: 'The server has it.', exclusive: ['retry', 'error'] }),
-    retry: boolean({ summary: 'The server has not: send it again.', exclusive: ['sent', 'error'] }),
-    error: boolean({ summary: 'The server has not: give it up.', exclusive: ['sent', 'retry'] }),
+    sent: boolean({ summary: 'The server has it.' }),
+    retry: boolean({ summary: 'The server has not: send it again.' }),
+    error: boolean({ summary: 'The server has not: give it up.' }),
     reason: stringFlag({ summary: 'For its history and the audit trail.', helpValue: 'TEXT' }),
   };
 
   override async run(): Promise<{ ok: true } & MessageWire> {
     const { args, flags } = await this.parse(MessagesResolve);
-    const outcome = OUTCOMES.find((each) => flags[each]);
-    if (outcome === undefined)
-      throw new MailProxyError('usage', 'Say what became of it: add --sent, --retry or --error.');
+    const [outcome, ...others] = OUTCOMES.filter((each) => flags[each]);
+    if (outcome === undefined || others.length > 0)
+      throw new MailProxyError('usage', 'Say what became of it: add one of --sent, --retry and --error.');
     const server = await this.requireServer(flags.server);
     const tenant = await this.resolveTenant(server, flags.tenant);
     const resolution = { outcome, reason: flags.reason };
