@@ -43,7 +43,10 @@ class ScopedCommandHelp extends CommandHelp {
     const id = this.command.id.replaceAll(':', ' ');
     const args = Object.values(this.command.args ?? {})
       .filter((arg) => !arg.hidden && !(arg.name === 'server' && this.given.server !== undefined))
-      .map((arg) => (arg.required ? `<${arg.name}>` : `[<${arg.name}>]`));
+      .map((arg) => {
+        const name = `<${arg.name}>${arg.multiple === true ? '...' : ''}`;
+        return arg.required ? name : `[${name}]`;
+      });
     const scopes = this.command.args?.server && this.given.server === undefined ? [] : scopesOf(id);
     return [`$ ${program(this.config.bin, this.given, scopes)} ${id}`, ...args, '[flags]'].join(' ');
   }

@@ -1,15 +1,18 @@
-import type { AccountWire, MessageWire, TenantWire, TokenWire } from '../core/wire.js';
+import type { AccountWire, MessageWire, SuspensionWire, TenantWire, TokenWire } from '../core/wire.js';
 import { type ClientOptions, createRequester } from './request.js';
 import type {
   AccountRequest,
   AccountTestAnswer,
   AuditVerificationAnswer,
+  DeletedAnswer,
   KeyVerification,
   KeyWire,
   MessageBatchAnswer,
   MessageBatchRequest,
   MessageListRequest,
   PageRequest,
+  RetriedAnswer,
+  RetryRequest,
   StatusAnswer,
   TenantCreated,
   TenantRequest,
@@ -17,7 +20,7 @@ import type {
 } from './types.js';
 
 export { type ErrorCode, type FieldIssue, MailProxyError } from '../core/errors.js';
-export type { AccountWire, MessageWire, TenantWire, TokenWire } from '../core/wire.js';
+export type { AccountWire, MessageWire, SuspensionWire, TenantWire, TokenWire } from '../core/wire.js';
 export type { ClientOptions } from './request.js';
 export type * from './types.js';
 
@@ -63,6 +66,23 @@ export interface Client {
   addMessages(batch: MessageBatchRequest): Promise<MessageBatchAnswer>;
   listMessages(filter?: MessageListRequest): Promise<{ messages: MessageWire[]; next_cursor?: string }>;
   getMessage(tenantId: string | undefined, id: string): Promise<MessageWire>;
+  /** Stops the sending of one batch, or with `batchCode` undefined of the tenant. */
+  suspend(tenantId: string | undefined, batchCode?: string): Promise<SuspensionWire>;
+  /** Sends again: one batch, or everything; with `keepBatches` all but what was suspended as a batch. */
+  activate(
+    tenantId: string | undefined,
+    what?: { batchCode?: string | undefined; keepBatches?: boolean },
+  ): Promise<SuspensionWire & { activated_batches: string[] }>;
+  /** Deletes messages for good, but those that the server may have already. */
+  deleteMessages(tenantId: string | undefined, ids: readonly string[]): Promise<DeletedAnswer>;
+  /** Has messages tried again at once; with a filter go on with `next_cursor` while there is one. */
+  retryMessages(tenantId: string | undefined, which: RetryRequest): Promise<RetriedAnswer>;
+  /** Says what became of an uncertain message. */
+  resolveMessage(
+    tenantId: string | undefined,
+    id: string,
+    resolution: { outcome: 'sent' | 'retry' | 'error'; reason?: string | undefined },
+  ): Promise<MessageWire>;
   /** Sends what is due now. */
   runNow(tenantId?: string): Promise<void>;
   /** The OpenAPI document of the server. */
@@ -78,6 +98,17 @@ export function createClient(options: ClientOptions): Client {
   const request = createRequester(options);
   const get = (path: string, query: Record<string, string | number | boolean | undefined> = {}) =>
     request({ method: 'GET', path, query });
+  const command = (
+    name: string,
+    query: Record<string, string | number | boolean | undefined>,
+    body?: unknown,
+  ) =>
+    request({
+      method: 'POST',
+      path: `/commands/${name}`,
+      query,
+      ...(body === undefined ? {} : { body }),
+    });
   // The contract says what each route answers; the server's own schemas are tested against these types.
   const as = <T>(answer: Record<string, unknown>): T => {
     const { ok: _ok, ...fields } = answer;
@@ -147,6 +178,29 @@ export function createClient(options: ClientOptions): Client {
     listMessages: async (filter = {}) => as(await get('/messages', { ...filter })),
     getMessage: async (tenantId, id) =>
       as(await get(`/messages/${encodeURIComponent(id)}`, { tenant_id: tenantId })),
+    suspend: async (tenantId, batchCode) =>
+      as(await command('suspend', { tenant_id: tenantId, batch_code: batchCode })),
+    activate: async (tenantId, { batchCode, keepBatches } = {}) =>
+      as(
+        await command('activate', {
+          tenant_id: tenantId,
+          batch_code: batchCode,
+          keep_batches: keepBatches === true ? true : undefined,
+        }),
+      ),
+    deleteMessages: async (tenantId, ids) =>
+      as(await command('delete-messages', { tenant_id: tenantId }, { ids })),
+    retryMessages: async (tenantId, which) =>
+      as(await command('retry-messages', { tenant_id: tenantId }, which)),
+    resolveMessage: async (tenantId, id, body) =>
+      as(
+        await request({
+          method: 'POST',
+          path: `/messages/${encodeURIComponent(id)}/resolve`,
+          query: { tenant_id: tenantId },
+          body,
+        }),
+      ),
     async runNow(tenantId) {
       await request({ method: 'POST', path: '/commands/run-now', query: { tenant_id: tenantId } });
     },

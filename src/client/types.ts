@@ -1,4 +1,5 @@
 import type { RejectionCode } from '../core/rejection-codes.js';
+import type { RetrySkip } from '../core/retry.js';
 import type { LimitBehavior, MessageStatus, TlsMode, UncertainPolicy } from '../core/types.js';
 
 /** A point in time on the way in: Unix seconds (fractions allowed) or ISO 8601 with an offset. */
@@ -129,6 +130,33 @@ export interface MessageListRequest extends PageRequest {
   active_only?: boolean;
   account_id?: string;
   batch_code?: string;
+}
+
+/** What `POST /commands/delete-messages` answers. */
+export interface DeletedAnswer {
+  removed: number;
+  not_found: string[];
+  /** Left alone: the server may have them already. */
+  in_progress: string[];
+}
+
+/** What `POST /commands/retry-messages` takes: ids, or a filter. */
+export type RetryRequest =
+  | { ids: string[] }
+  | {
+      filter: { status: 'error' | 'deferred'; account_id?: string; batch_code?: string };
+      cursor?: string;
+      dry_run?: boolean;
+    };
+
+/** What `POST /commands/retry-messages` answers. */
+export interface RetriedAnswer {
+  retried: number;
+  not_found: string[];
+  /** At most 1,000 of those that were left as they are. */
+  skipped: Array<{ id: string; code: RetrySkip; reason: string }>;
+  skipped_count: number;
+  next_cursor?: string;
 }
 
 /** A key as `GET /keys` shows it. */

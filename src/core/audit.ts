@@ -15,6 +15,10 @@ export const AUDIT_EVENT_NAMES = [
   'account.updated',
   'account.deleted',
   'account.held',
+  'sending.suspended',
+  'sending.activated',
+  'messages.deleted',
+  'message.resolved',
   'token.created',
   'token.changed',
   'token.revoked',
@@ -114,6 +118,15 @@ export function auditSentence(
     case 'account.deleted':
     case 'account.held':
       return `Account '${subject}' ${event.slice('account.'.length)}${forTenant}`;
+    case 'sending.suspended':
+    case 'sending.activated': {
+      const what = subject === null ? 'Sending' : `Sending of batch '${subject}'`;
+      return `${what} ${event.slice('sending.'.length)}${forTenant}`;
+    }
+    case 'messages.deleted':
+      return `${count} message(s) deleted${forTenant}`;
+    case 'message.resolved':
+      return `Uncertain message '${subject}' resolved${forTenant}`;
     case 'token.created':
     case 'token.changed':
     case 'token.revoked':

@@ -80,6 +80,27 @@ export function messageToWire(message: Message) {
   };
 }
 
+/**
+ * What of a tenant is suspended, as the HTTP contract and `--json` show it.
+ *
+ * @param pending - Unsent messages of the batch that was named, or else of the tenant.
+ */
+export function suspensionToWire(
+  tenantId: string,
+  batchCode: string | undefined,
+  { wholeTenant, batches }: { wholeTenant: boolean; batches: readonly string[] },
+  pending: number,
+) {
+  return {
+    tenant_id: tenantId,
+    batch_code: batchCode ?? null,
+    // As existing clients know it: a star is everything.
+    suspended_batches: [...(wholeTenant ? ['*'] : []), ...batches],
+    tenant_suspended: wholeTenant,
+    pending_messages: pending,
+  };
+}
+
 /** A tenant's token as the HTTP contract and `--json` show it: neither the token nor its hash. */
 export function tokenToWire(token: {
   name: string;
@@ -118,6 +139,8 @@ function isoTime(at: number): string {
   return Number.isNaN(date.getTime()) ? String(at) : date.toISOString();
 }
 
+/** Suspensions as on the wire. */
+export type SuspensionWire = ReturnType<typeof suspensionToWire>;
 /** Token as on the wire. */
 export type TokenWire = ReturnType<typeof tokenToWire>;
 /** Audit record as on the wire. */

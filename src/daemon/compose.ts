@@ -120,7 +120,8 @@ async function compose(options: DaemonOptions, undo: Array<() => unknown>): Prom
     startedAt,
     version: VERSION,
     schedulerActive: () => dispatcher.active,
-    wake: () => {
+    wake: () => dispatcher.wake(),
+    changed: () => {
       auditLog.tell();
       dispatcher.wake();
     },

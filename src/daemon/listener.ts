@@ -86,7 +86,6 @@ function listenOn(fetch: Fetch, hostname: string, port: number): Promise<ServerT
       fetch,
       hostname,
       port,
-      overrideGlobalObjects: false,
       serverOptions: { headersTimeout: HEADERS_TIMEOUT_MS, requestTimeout: REQUEST_TIMEOUT_MS },
     });
     server.once('listening', () => resolve(server));

@@ -37,6 +37,7 @@ export class Dispatcher {
   #again = false;
   #news = true;
   #wantsRoom = false;
+  #releasing = true;
   #stopping = false;
   #started = false;
   #timer: NodeJS.Timeout | undefined;
@@ -141,6 +142,7 @@ export class Dispatcher {
     try {
       await this.#noticeChanges();
       await this.#promote();
+      await this.#releaseSuspended();
       if (this.#news) {
         this.#news = false;
         this.#ready.replace(await store.claims.lanesReady());
@@ -169,6 +171,7 @@ export class Dispatcher {
     await this.#lanes.noticeChanges();
     this.#generation = generation;
     this.#news = true;
+    this.#releasing = true;
   }
 
   /** Lanes ask the store again: of one tenant, since it may have a limit over all of them, or all. */
@@ -187,6 +190,16 @@ export class Dispatcher {
     const { promoted, expired } = await store.claims.promoteDue(now(), PROMOTE_STEP);
     if (promoted > 0) this.#news = true;
     if (promoted === PROMOTE_STEP || expired === PROMOTE_STEP) this.#again = true;
+  }
+
+  /** Frees what batches that were activated have parked, a bounded step a round. */
+  async #releaseSuspended(): Promise<void> {
+    if (!this.#releasing) return;
+    const { store, now } = this.#options;
+    const changed = await store.claims.releaseSuspended(now(), PROMOTE_STEP);
+    if (changed > 0) this.#news = true;
+    if (changed === PROMOTE_STEP) this.#again = true;
+    else this.#releasing = false;
   }
 
   /** Claims for all lanes that have room, in one transaction, and hands the messages to their lanes. */

@@ -14,7 +14,9 @@ import { commandRoutes } from './routes/commands.js';
 import { healthRoutes } from './routes/health.js';
 import { keyRoutes } from './routes/keys.js';
 import { messageRoutes } from './routes/messages.js';
+import { queueRoutes } from './routes/queue.js';
 import { statusRoutes } from './routes/status.js';
+import { suspensionRoutes } from './routes/suspensions.js';
 import { tenantRoutes } from './routes/tenants.js';
 import { tokenRoutes } from './routes/tokens.js';
 
@@ -24,6 +26,8 @@ const declared: readonly Route[] = [
   ...tenantRoutes,
   ...accountRoutes,
   ...messageRoutes,
+  ...queueRoutes,
+  ...suspensionRoutes,
   ...commandRoutes,
   ...tokenRoutes,
   ...keyRoutes,

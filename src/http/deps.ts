@@ -22,8 +22,10 @@ export interface AppDeps {
   version: string;
   /** Whether messages are being sent. */
   schedulerActive(): boolean;
-  /** Says that there may be something to do: called after every change that is committed. */
+  /** Says that there may be something to send. */
   wake(): void;
+  /** Says that something was changed that is audited, and that there may be something to send. */
+  changed(): void;
   /** Does what is due now, whatever it waits for: of one tenant, or of all when left out. */
   runNow(tenantId?: string): void;
   /** Priority of messages when neither they nor their batch name one. */

@@ -6,6 +6,13 @@ export const queryBoolean = z
   .enum(['true', 'false', '1', '0'])
   .transform((text) => text === 'true' || text === '1');
 
+/** Id of a message or code of a batch, in path, query or body. */
+export const messageName = z
+  .string()
+  .min(1)
+  .max(255)
+  .regex(/^\P{Cc}*$/u, 'Control characters are not allowed.');
+
 /** The two parameters of every list. */
 export const pageQuery = {
   limit: z

@@ -1,6 +1,7 @@
 import type { OpenAPIHono } from '@hono/zod-openapi';
 import { MailProxyError } from '../core/errors.js';
 import { FailureThrottle } from '../core/failure-throttle.js';
+import { authenticator } from '../services/authenticate.js';
 import type { ServiceContext } from '../services/context.js';
 import type { AppContext, AppEnv, Middleware } from './app-env.js';
 import type { AppDeps } from './deps.js';
@@ -68,12 +69,13 @@ function allowedMethods(routes: readonly Route[]): string {
  * token unless the path is for anyone.
  */
 export function registerRoutes(app: OpenAPIHono<AppEnv>, deps: AppDeps, routes: readonly Route[]): void {
-  const { store, log, authAudit } = deps;
+  const { log, authAudit } = deps;
+  const authenticate = authenticator(deps.store);
   const now = () => deps.now();
   const isFirstUse = firstUsePerMinute(now);
   const throttle = new FailureThrottle();
   const requireToken = (who: Who) =>
-    authentication({ store, now, log, authAudit, who, isFirstUse, throttle });
+    authentication({ authenticate, now, log, authAudit, who, isFirstUse, throttle });
 
   for (const route of routes) {
     app.on(

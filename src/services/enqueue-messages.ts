@@ -113,7 +113,6 @@ async function enqueueForTenant(
   const { store } = context;
   const scope = tenantScope(tenantId);
   const now = context.now();
-  if ((await store.tenants.get(scope)) === undefined) return refuseAll(wires, tenantId);
   const rejected: RejectedMessage[] = [];
   const fromAddressOf = fromAddresses(context, tenantId);
   const messages: NewMessage[] = [];
@@ -128,7 +127,10 @@ async function enqueueForTenant(
       rejected.push((await store.queue.accountProblem(scope, message)) ?? normalized.rejection);
     } else messages.push(normalized.message);
   }
-  if (messages.length === 0) return { queued: 0, rejected, tenantIds: [] };
+  if (messages.length === 0) {
+    if ((await store.tenants.get(scope)) === undefined) return refuseAll(wires, tenantId);
+    return { queued: 0, rejected, tenantIds: [] };
+  }
   try {
     const results = await store.queue.enqueue(scope, messages, now);
     for (const result of results) if (!result.queued) rejected.push(result.rejection);

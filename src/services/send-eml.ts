@@ -3,6 +3,7 @@ import { prepareEml } from '../core/eml.js';
 import { MailProxyError } from '../core/errors.js';
 import { MAX_MESSAGE_BYTES, MAX_MESSAGE_SIZE } from '../core/limits.js';
 import { DEFAULT_LIFETIME } from '../core/message-parts.js';
+import { requirePrintable } from '../core/printable.js';
 import type { Millis, Priority } from '../core/types.js';
 import { tenantScope } from '../store/scope.js';
 import type { ServiceContext } from './context.js';
@@ -43,8 +44,8 @@ export async function sendEml(
   if (bytes.length > MAX_MESSAGE_BYTES) {
     throw new MailProxyError('body_too_large', `The message is larger than ${MAX_MESSAGE_SIZE}.`);
   }
-  refuseUnprintable('id', options.id);
-  refuseUnprintable('batch code', options.batchCode);
+  requirePrintable('id', options.id);
+  requirePrintable('batch code', options.batchCode);
   const now = context.now();
   const prepared = prepareEml(bytes, {
     ...(options.from === undefined ? {} : { from: options.from }),
@@ -83,13 +84,4 @@ export async function sendEml(
     messageId: prepared.messageId,
     added: prepared.added,
   };
-}
-
-/** Ids and batch codes are 1 to 255 characters, none of them a control character, as over HTTP. */
-function refuseUnprintable(what: string, text: string | undefined): void {
-  if (text === undefined || (text.length > 0 && text.length <= 255 && !/[\p{Cc}\p{Cs}]/u.test(text))) return;
-  throw new MailProxyError(
-    'validation_failed',
-    `The ${what} must have 1 to 255 characters, none of them a control character.`,
-  );
 }

@@ -3,7 +3,6 @@ import type { Account, Change, SealedSecret } from '../core/types.js';
 import type { AppendAudit } from './audit.js';
 import { createPickMessages, repeat } from './bounded.js';
 import { changedFields } from './changed-fields.js';
-import { createNoteEvent } from './message-events.js';
 import { accountDeleted, createTransitions } from './message-transitions.js';
 import { primaryKeyId } from './primary-key.js';
 import { accountRateScope, createRateLedger } from './rate-charges.js';
@@ -112,7 +111,7 @@ function connectionChanged(old: StoredAccount, next: AccountChange): boolean {
 export function createAccountStore(sql: Sql, writer: Writer, append: AppendAudit): AccountStore {
   const pick = createPickMessages(sql);
   const ledger = createRateLedger(sql);
-  const { finish } = createTransitions(sql, ledger, createNoteEvent(sql));
+  const { finish } = createTransitions(sql);
   const find = (tenantId: string, id: string): StoredAccount | undefined => {
     const row = sql('SELECT * FROM accounts WHERE tenant_id = ? AND id = ?').get(tenantId, id);
     return row === undefined ? undefined : accountFromRow(row);

@@ -6,8 +6,10 @@ import { createPromote } from './promote.js';
 import { createRateLedger } from './rate-charges.js';
 import { rateGate } from './rate-gate.js';
 import { createRecover } from './recover.js';
+import { createReleaseSuspended } from './release-suspended.js';
 import { createSettle } from './settle.js';
 import type { Sql } from './statements.js';
+import { tenantIsSuspended } from './suspended-sql.js';
 import type { Writer } from './writer.js';
 
 /** The way out: only the dispatcher uses it, across all tenants. */
@@ -16,6 +18,8 @@ export interface ClaimStore {
   lanesReady(): Promise<Lane[]>;
   /** Makes waiting messages whose time has come ready, and ends those that expired. Returns how many changed. */
   promoteDue(now: number, limit: number): Promise<{ promoted: number; expired: number }>;
+  /** Frees parked messages of batches that were activated. Returns how many rows changed; 0 when nothing is left to free. */
+  releaseSuspended(now: number, limit: number): Promise<number>;
   /** When the next waiting message is due, or any unsent one is late or expires; undefined when none. */
   nextDueAt(): Promise<number | undefined>;
   /** Takes up to `limit` messages of one lane: state, owner, lease, claim number and rate charge in one transaction. */
@@ -60,10 +64,6 @@ interface ClaimRow {
 
 /** Messages of suspended batches that one claim puts aside at most. */
 const PARK_STEP = 500;
-/** Whether all of a tenant is suspended, in a statement that joins `tenants`. */
-const TENANT_SUSPENDED =
-  "EXISTS (SELECT 1 FROM suspensions AS s WHERE s.tenant_id = tenants.id AND s.batch_code = '' AND s.released_at IS NULL)";
-
 /** Whether a message's content may be brought into memory; then it is counted. */
 function takeFrom(budget: ByteBudget, bytes: number): boolean {
   if (bytes > budget.left && !budget.isWhole) return false;
@@ -76,7 +76,8 @@ function takeFrom(budget: ByteBudget, bytes: number): boolean {
 export function createClaimStore(sql: Sql, writer: Writer): ClaimStore {
   const ledger = createRateLedger(sql);
   const noteEvent = createNoteEvent(sql);
-  const transitions = createTransitions(sql, ledger, noteEvent);
+  const transitions = createTransitions(sql);
+  const release = createReleaseSuspended(sql);
   const settle = createSettle(sql, noteEvent, transitions);
   const recover = createRecover(sql, transitions);
   const promote = createPromote(sql, transitions);
@@ -91,7 +92,7 @@ export function createClaimStore(sql: Sql, writer: Writer): ClaimStore {
     const account = sql(
       `SELECT limit_minute, limit_hour, limit_day, limit_behavior, limit_hourly, limit_daily
          FROM accounts JOIN tenants ON tenants.id = tenant_id
-         WHERE accounts.pk = ? AND tenant_id = ? AND active = 1 AND NOT ${TENANT_SUSPENDED}`,
+         WHERE accounts.pk = ? AND tenant_id = ? AND active = 1 AND NOT ${tenantIsSuspended('tenants.id')}`,
     ).get(lane.accountPk, lane.tenantId);
     if (account === undefined) return nothing;
     const parked = parkSuspended(lane);
@@ -195,10 +196,11 @@ export function createClaimStore(sql: Sql, writer: Writer): ClaimStore {
     async lanesReady() {
       return sql(
         `SELECT account_pk AS accountPk, tenant_id AS tenantId FROM message_counts JOIN tenants ON tenants.id = tenant_id
-           WHERE state = 'ready' AND n > 0 AND active = 1 AND NOT ${TENANT_SUSPENDED} ORDER BY tenant_id, account_pk`,
+           WHERE state = 'ready' AND n > 0 AND active = 1 AND NOT ${tenantIsSuspended('tenants.id')} ORDER BY tenant_id, account_pk`,
       ).all() as unknown as Lane[];
     },
     promoteDue: (now, limit) => writer.run(() => promote(now, limit)),
+    releaseSuspended: (now, limit) => writer.run(() => release(now, limit)),
     async nextDueAt() {
       const row = sql(
         `SELECT MIN(at) AS at FROM (

@@ -63,6 +63,8 @@ export function openDatabase(path: string, options: { create: boolean }): Db {
     db.pragma('synchronous = FULL');
     db.pragma('foreign_keys = ON');
     db.pragma('wal_autocheckpoint = 2000');
+    // A statement that may have to be undone alone keeps what it needs for that in memory, not in a file of its own.
+    db.pragma('temp_store = MEMORY');
     assertDurable(db, path);
     db.pragma('busy_timeout = 0');
     return db;

@@ -1,7 +1,8 @@
+import { describeRefused, type Refusal } from '../core/refused-recipients.js';
 import { firstCleanupAt } from '../core/retention.js';
 import type { UncertainPolicy } from '../core/types.js';
-import type { NoteEvent } from './message-events.js';
-import { accountRateScope, type RateLedger, tenantRateScope } from './rate-charges.js';
+import { createNoteEvent } from './message-events.js';
+import { accountRateScope, createRateLedger, tenantRateScope } from './rate-charges.js';
 import type { Sql } from './statements.js';
 
 /** Why a message ends whose account is gone. */
@@ -12,6 +13,8 @@ export const accountDeleted = (id: string): string =>
 export interface MessageTransitions {
   /** Ends it in error; recipients without an outcome end too. */
   finish(pk: number, now: number, error: string): void;
+  /** Every recipient has its outcome: it is sent if all were accepted, else in error that names the refused. */
+  conclude(pk: number, now: number): void;
   /** Back to the queue, unless its account was deleted meanwhile: nothing would ever send it. */
   requeue(pk: number, now: number, dueAt: number, error: string | null, attempts: 0 | 1): void;
   /** Held until a person says what became of it. */
@@ -22,7 +25,9 @@ export interface MessageTransitions {
 }
 
 /** The transitions over one connection. */
-export function createTransitions(sql: Sql, ledger: RateLedger, noteEvent: NoteEvent): MessageTransitions {
+export function createTransitions(sql: Sql): MessageTransitions {
+  const ledger = createRateLedger(sql);
+  const noteEvent = createNoteEvent(sql);
   const finish = (pk: number, now: number, error: string): void => {
     sql("UPDATE recipients SET state = 'error', at = ? WHERE message_pk = ? AND state = 'pending'").run(
       now,
@@ -33,6 +38,21 @@ export function createTransitions(sql: Sql, ledger: RateLedger, noteEvent: NoteE
          cleanup_at = ? WHERE pk = ?`,
     ).run(now, error, firstCleanupAt('error', now), pk);
     noteEvent(pk, 'error', now, { error });
+  };
+
+  const conclude = (pk: number, now: number): void => {
+    const refused = sql(
+      "SELECT address, code, reply FROM recipients WHERE message_pk = ? AND state = 'error' ORDER BY position LIMIT 11",
+    ).all(pk) as unknown as Refusal[];
+    if (refused.length > 0) {
+      finish(pk, now, describeRefused(refused));
+      return;
+    }
+    sql(
+      `UPDATE messages SET state = 'sent', sent_at = ?, error = NULL, owner = NULL, lease_until = NULL, handed_over = 0,
+         cleanup_at = ? WHERE pk = ?`,
+    ).run(now, firstCleanupAt('sent', now), pk);
+    noteEvent(pk, 'sent', now);
   };
 
   const requeue = (pk: number, now: number, dueAt: number, error: string | null, attempts: 0 | 1): void => {
@@ -68,5 +88,5 @@ export function createTransitions(sql: Sql, ledger: RateLedger, noteEvent: NoteE
   const policyOf = (tenantId: string): UncertainPolicy =>
     sql('SELECT on_uncertain FROM tenants WHERE id = ?').get(tenantId)?.on_uncertain as UncertainPolicy;
 
-  return { finish, requeue, hold, giveChargeBack, policyOf };
+  return { finish, conclude, requeue, hold, giveChargeBack, policyOf };
 }

@@ -1,6 +1,9 @@
 import type { Message, MessageState, MessageStatus, Recipient } from '../core/types.js';
+import { statusFilter, statusOf } from './message-status.js';
 import type { TenantScope } from './scope.js';
+import { createSelectMessages, LOOKED_AT } from './select-messages.js';
 import type { Sql } from './statements.js';
+import { type IsStopped, readStopped } from './stopped.js';
 
 /** Filters of a list; a status that is left out is any. */
 export interface MessageFilter {
@@ -33,42 +36,23 @@ export interface MessageStore {
   list(scope: TenantScope, filter: MessageFilter, page: MessagePage): Promise<MessageSlice>;
   get(scope: TenantScope, id: string): Promise<Message | undefined>;
   counts(scope: TenantScope): Promise<MessageCounts>;
+  /** How many messages of one batch are not final; counted, in slices between which others have their turn. */
+  countUnsentOfBatch(scope: TenantScope, batchCode: string): Promise<number>;
   /** For the operator. */
   listOfAllTenants(filter: MessageFilter, page: MessagePage): Promise<MessageSlice>;
   /** For the operator. */
   countsOfAllTenants(): Promise<MessageCounts>;
 }
 
-const STATES_OF: Record<MessageStatus, MessageState[]> = {
-  pending: ['ready'],
-  deferred: ['waiting'],
-  suspended: ['suspended'],
-  sending: ['sending'],
-  uncertain: ['uncertain'],
-  sent: ['sent'],
-  error: ['error'],
-};
-
-const STATUS_OF: Record<MessageState, MessageStatus> = {
-  ready: 'pending',
-  waiting: 'deferred',
-  suspended: 'suspended',
-  sending: 'sending',
-  uncertain: 'uncertain',
-  sent: 'sent',
-  error: 'error',
-};
-
-const ACTIVE: MessageState[] = ['ready', 'waiting', 'suspended', 'sending', 'uncertain'];
-
-function messageFromRow(row: Record<string, unknown>): Message {
+function messageFromRow(row: Record<string, unknown>, isStopped: IsStopped): Message {
   const state = row.state as MessageState;
+  const status = statusOf(state, isStopped(row));
   return {
     pk: row.pk as number,
     id: row.id as string,
     tenantId: row.tenant_id as string,
     accountId: row.account_id as string,
-    status: STATUS_OF[state],
+    status,
     priority: row.priority as Message['priority'],
     batchCode: row.batch_code as string | null,
     subject: row.subject as string,
@@ -78,22 +62,17 @@ function messageFromRow(row: Record<string, unknown>): Message {
     errorAt: row.error_at as number | null,
     error: row.error as string | null,
     retryCount: row.retry_count as number,
-    nextAttemptAt: state === 'waiting' ? (row.due_at as number) : null,
+    nextAttemptAt: status === 'deferred' ? (row.due_at as number) : null,
     expiresAt: row.expires_at as number,
     recipients: [],
   };
 }
 
-function wantedStates(filter: MessageFilter): MessageState[] | undefined {
-  const byStatus = filter.status === undefined ? undefined : STATES_OF[filter.status];
-  if (filter.activeOnly !== true) return byStatus;
-  return byStatus === undefined ? ACTIVE : byStatus.filter((state) => ACTIVE.includes(state));
-}
-
 /** Messages over one connection. */
 export function createMessageStore(sql: Sql): MessageStore {
-  const withRecipients = (rows: Array<Record<string, unknown>>): Message[] => {
-    const messages = rows.map(messageFromRow);
+  const select = createSelectMessages(sql);
+  const withRecipients = (rows: Array<Record<string, unknown>>, isStopped: IsStopped): Message[] => {
+    const messages = rows.map((row) => messageFromRow(row, isStopped));
     const byPk = new Map(messages.map((message) => [message.pk, message]));
     const recipients = sql(
       `SELECT recipients.* FROM json_each(?) JOIN recipients ON message_pk = json_each.value
@@ -124,43 +103,35 @@ export function createMessageStore(sql: Sql): MessageStore {
     return end === -1 ? rows : rows.slice(0, end);
   };
 
-  const list = (tenantId: string | undefined, filter: MessageFilter, page: MessagePage): MessageSlice => {
-    const conditions: string[] = [];
-    const values: unknown[] = [];
-    const where = (condition: string, value: unknown): void => {
-      conditions.push(condition);
-      values.push(value);
-    };
-    if (tenantId !== undefined) where('tenant_id = ?', tenantId);
-    const states = wantedStates(filter);
-    if (states !== undefined) where('state IN (SELECT value FROM json_each(?))', JSON.stringify(states));
-    if (filter.accountId !== undefined) where('account_id = ?', filter.accountId);
-    if (filter.batchCode !== undefined) where('batch_code = ?', filter.batchCode);
-    if (page.before !== undefined) where('pk < ?', page.before);
-    const clause = conditions.length === 0 ? '' : `WHERE ${conditions.join(' AND ')}`;
+  const list = async (
+    tenantId: string | undefined,
+    filter: MessageFilter,
+    { before, limit }: MessagePage,
+  ): Promise<MessageSlice> => {
+    const stopped = readStopped(sql, tenantId);
+    const wanted = statusFilter(filter.status, filter.activeOnly === true, stopped);
+    if (wanted.states?.length === 0) return { messages: [], more: false };
+    const selection = { ...filter, tenantId, states: wanted.states };
     // One row more than asked for: only so is it known whether others follow.
-    const found = sql(`SELECT * FROM messages ${clause} ORDER BY pk DESC LIMIT ?`).all(
-      ...values,
-      page.limit + 1,
-    );
-    const rows = bounded(found.slice(0, page.limit));
-    return { messages: withRecipients(rows), more: rows.length < found.length };
+    const page = { limit: limit + 1, ...(before === undefined ? {} : { before }) };
+    const found =
+      wanted.stopped === undefined
+        ? select.newest(selection, page)
+        : await select.newestStopped(selection, page, wanted.stopped);
+    const rows = bounded(found.slice(0, limit));
+    return { messages: withRecipients(rows, stopped.isStopped), more: rows.length < found.length };
   };
 
   const toCounts = (rows: Array<Record<string, unknown>>): MessageCounts =>
     Object.fromEntries(rows.map((row) => [row.state, row.n]));
 
   return {
-    async list(scope, filter, page) {
-      return list(scope.tenantId, filter, page);
-    },
-    async listOfAllTenants(filter, page) {
-      return list(undefined, filter, page);
-    },
+    list: (scope, filter, page) => list(scope.tenantId, filter, page),
+    listOfAllTenants: (filter, page) => list(undefined, filter, page),
     async get(scope, id) {
-      return withRecipients(
-        sql('SELECT * FROM messages WHERE tenant_id = ? AND id = ?').all(scope.tenantId, id),
-      )[0];
+      const { isStopped } = readStopped(sql, scope.tenantId);
+      const rows = sql('SELECT * FROM messages WHERE tenant_id = ? AND id = ?').all(scope.tenantId, id);
+      return withRecipients(rows, isStopped)[0];
     },
     async counts(scope) {
       return toCounts(
@@ -168,6 +139,19 @@ export function createMessageStore(sql: Sql): MessageStore {
           scope.tenantId,
         ),
       );
+    },
+    async countUnsentOfBatch({ tenantId }, batchCode) {
+      let unsent = 0;
+      for (let after = 0; ; ) {
+        const slice = sql(
+          `SELECT COUNT(*) AS n, MAX(pk) AS last, TOTAL(state NOT IN ('sent', 'error')) AS unsent FROM
+             (SELECT pk, state FROM messages WHERE tenant_id = ? AND batch_code = ? AND pk > ? ORDER BY pk LIMIT ?)`,
+        ).get(tenantId, batchCode, after, LOOKED_AT);
+        unsent += slice?.unsent as number;
+        if ((slice?.n as number) < LOOKED_AT) return unsent;
+        after = slice?.last as number;
+        await new Promise((resolve) => setImmediate(resolve));
+      }
     },
     async countsOfAllTenants() {
       return toCounts(sql('SELECT state, SUM(n) AS n FROM message_counts GROUP BY state').all());

@@ -4,6 +4,7 @@ import type { RejectionCode } from '../core/rejection-codes.js';
 import type { MessageState, NewMessage } from '../core/types.js';
 import type { TenantScope } from './scope.js';
 import type { Sql } from './statements.js';
+import { batchIsSuspended } from './suspended-sql.js';
 import type { Writer } from './writer.js';
 
 /** Why one message of a batch was not queued. */
@@ -111,6 +112,12 @@ export function createQueueStore(sql: Sql, writer: Writer): QueueStore {
     return 'removed';
   };
 
+  /** What comes in for a suspended batch is parked at once, as what it may replace was. */
+  const isParked = (tenantId: string, batchCode: string | undefined): boolean =>
+    batchCode !== undefined &&
+    sql(`SELECT ${batchIsSuspended('@tenantId', '@batchCode')} AS is_so`).get({ tenantId, batchCode })
+      ?.is_so === 1;
+
   const insert = (tenantId: string, message: NewMessage, account: Target, now: number): number => {
     const dueAt = Math.max(message.deferredAt ?? now, now);
     const { lastInsertRowid } = sql(
@@ -121,7 +128,7 @@ export function createQueueStore(sql: Sql, writer: Writer): QueueStore {
       message.id,
       account.pk,
       account.id,
-      dueAt > now ? 'waiting' : 'ready',
+      dueAt > now ? 'waiting' : isParked(tenantId, message.batchCode) ? 'suspended' : 'ready',
       message.priority,
       message.batchCode ?? null,
       message.subject,
@@ -155,8 +162,12 @@ export function createQueueStore(sql: Sql, writer: Writer): QueueStore {
       ? { id, code: 'no_account', reason: noDefaultReason(tenantId) }
       : { id, code: 'unknown_account', reason: `There is no account "${accountId}" in this tenant.` };
 
-  const enqueueOne = (tenantId: string, message: NewMessage, now: number): EnqueueResult => {
-    const account = findAccount(tenantId, message.accountId);
+  const enqueueOne = (
+    tenantId: string,
+    message: NewMessage,
+    account: Target | undefined,
+    now: number,
+  ): EnqueueResult => {
     if (account === undefined) return { queued: false, rejection: whyNoAccount(tenantId, message) };
     const removed = removeUnsent(tenantId, message.id);
     if (typeof removed === 'object') return removed;
@@ -167,7 +178,12 @@ export function createQueueStore(sql: Sql, writer: Writer): QueueStore {
     if (sql('SELECT 1 FROM tenants WHERE id = ?').get(tenantId) === undefined) {
       throw new MailProxyError('tenant_not_found', `There is no tenant "${tenantId}".`);
     }
-    return messages.map((message) => enqueueOne(tenantId, message, now));
+    const accounts = new Map<string | undefined, Target | undefined>();
+    return messages.map((message) => {
+      const { accountId } = message;
+      if (!accounts.has(accountId)) accounts.set(accountId, findAccount(tenantId, accountId));
+      return enqueueOne(tenantId, message, accounts.get(accountId), now);
+    });
   };
 
   return {

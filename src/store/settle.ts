@@ -1,4 +1,3 @@
-import { describeRefused, type Refusal } from '../core/refused-recipients.js';
 import { firstCleanupAt } from '../core/retention.js';
 import type { RecipientResult, Settlement } from './claim-types.js';
 import type { NoteEvent } from './message-events.js';
@@ -12,7 +11,7 @@ export type Settle = (settlement: Settlement, now: number) => boolean;
 export function createSettle(
   sql: Sql,
   noteEvent: NoteEvent,
-  { finish, requeue, hold, giveChargeBack, policyOf }: MessageTransitions,
+  { finish, conclude, requeue, hold, giveChargeBack, policyOf }: MessageTransitions,
 ): Settle {
   const writeRecipients = (pk: number, recipients: readonly RecipientResult[], now: number): void => {
     for (const { position, state, code, reply } of recipients) {
@@ -22,8 +21,8 @@ export function createSettle(
     }
   };
 
-  /** The common case in the fewest statements: every recipient was accepted, now or before. */
-  const markSent = ({ pk, claim, recipients }: Settlement, now: number): boolean => {
+  /** The common case in the fewest statements: a first attempt that every recipient's server accepted. */
+  const settleSent = ({ pk, claim, recipients }: Settlement, now: number): boolean => {
     const { changes } = sql(
       `UPDATE messages SET state = 'sent', sent_at = ?, error = NULL, owner = NULL, lease_until = NULL, handed_over = 0,
          cleanup_at = ? WHERE pk = ? AND claim = ? AND state = 'sending'`,
@@ -34,30 +33,24 @@ export function createSettle(
     return true;
   };
 
+  const isSentWhole = ({ pk, recipients, next }: Settlement): boolean =>
+    next.kind === 'final' &&
+    recipients.every(({ state }) => state === 'sent') &&
+    sql("SELECT 1 FROM recipients WHERE message_pk = ? AND state = 'error' LIMIT 1").get(pk) === undefined;
+
   return (settlement, now) => {
+    if (isSentWhole(settlement)) return settleSent(settlement, now);
     const { pk, claim, recipients, next } = settlement;
-    const claimed = sql(
+    const row = sql(
       `SELECT pk, claim, claimed_at, due_at, tenant_id, account_pk FROM messages
          WHERE pk = ? AND claim = ? AND state = 'sending'`,
-    );
-    if (next.kind === 'final' && recipients.every(({ state }) => state === 'sent')) {
-      const refusedBefore = sql(
-        "SELECT 1 FROM recipients WHERE message_pk = ? AND state = 'error' LIMIT 1",
-      ).get(pk);
-      if (refusedBefore === undefined) return markSent(settlement, now);
-    }
-    const held = claimed.get(pk, claim);
-    if (held === undefined) return false;
+    ).get(pk, claim);
+    if (row === undefined) return false;
     writeRecipients(pk, recipients, now);
     switch (next.kind) {
-      case 'final': {
-        const refused = sql(
-          "SELECT address, code, reply FROM recipients WHERE message_pk = ? AND state = 'error' ORDER BY position LIMIT 11",
-        ).all(pk) as unknown as Refusal[];
-        if (refused.length > 0) finish(pk, now, describeRefused(refused));
-        else return markSent({ ...settlement, recipients: [] }, now);
+      case 'final':
+        conclude(pk, now);
         break;
-      }
       case 'error':
         finish(pk, now, next.error);
         break;
@@ -65,14 +58,14 @@ export function createSettle(
         requeue(pk, now, next.dueAt, next.error, 1);
         break;
       case 'uncertain':
-        if (policyOf(held.tenant_id as string) === 'hold') hold(pk, now, next.error);
+        if (policyOf(row.tenant_id as string) === 'hold') hold(pk, now, next.error);
         else if (next.dueAt === 'expired')
           finish(pk, now, `${next.error} No time was left to send it again.`);
         else requeue(pk, now, next.dueAt, next.error, 1);
         break;
       case 'release':
-        giveChargeBack(held);
-        requeue(pk, now, held.due_at as number, next.error, 0);
+        giveChargeBack(row);
+        requeue(pk, now, row.due_at as number, next.error, 0);
         break;
     }
     return true;

@@ -4,14 +4,19 @@ import { type AccountStore, createAccountStore } from './accounts.js';
 import { type AuditStore, createAuditStore } from './audit.js';
 import { type ClaimStore, createClaimStore } from './claims.js';
 import { type Db, openDatabase } from './database.js';
+import { createDeleteMessages, type DeleteMessages } from './delete-messages.js';
 import { createKeyStore, type KeyStore } from './keys.js';
 import { createLaneStateStore, type LaneStateStore } from './lane-states.js';
+import { createNoteEvent } from './message-events.js';
 import { createMessageStore, type MessageStore } from './messages.js';
 import { createQueueStore, type QueueStore } from './queue.js';
+import { createResolveMessage, type ResolveMessage } from './resolve-message.js';
+import { createRetryStore, type RetryStore } from './retry-messages.js';
 import { requireCurrentSchema } from './schema-version.js';
 import { createSecretStore, type SecretStore } from './secrets.js';
 import { createSettingsStore, type SettingsStore } from './settings.js';
 import { statementCache } from './statements.js';
+import { createSuspensionStore, type SuspensionStore } from './suspensions.js';
 import { createTenantStore, type TenantStore } from './tenants.js';
 import { createTokenStore, type TokenStore } from './tokens.js';
 import { Writer } from './writer.js';
@@ -29,6 +34,10 @@ export interface Store {
   readonly queue: QueueStore;
   readonly claims: ClaimStore;
   readonly laneStates: LaneStateStore;
+  readonly suspensions: SuspensionStore;
+  readonly retries: RetryStore;
+  readonly deleteMessages: DeleteMessages;
+  readonly resolveMessage: ResolveMessage;
   /** Path of the database file. */
   readonly path: string;
   /** Changes whenever another connection commits: a cheap way to notice what a command of the CLI changed. */
@@ -47,6 +56,7 @@ function storeOver(db: Db): Store {
   const writer = new Writer(db);
   const { store: audit, append } = createAuditStore(sql, writer);
   const secrets = createSecretStore(sql, writer);
+  const note = createNoteEvent(sql);
   return {
     audit,
     secrets,
@@ -59,6 +69,10 @@ function storeOver(db: Db): Store {
     queue: createQueueStore(sql, writer),
     claims: createClaimStore(sql, writer),
     laneStates: createLaneStateStore(sql, writer),
+    suspensions: createSuspensionStore(sql, writer, append),
+    retries: createRetryStore(sql, writer, note),
+    deleteMessages: createDeleteMessages(sql, writer, append),
+    resolveMessage: createResolveMessage(sql, writer, append, note),
     path: db.name,
     async dataVersion() {
       return db.pragma('data_version', { simple: true }) as number;

@@ -6,6 +6,7 @@ import { primaryKeyId } from './primary-key.js';
 import { accountRateScope, createRateLedger, tenantRateScope } from './rate-charges.js';
 import type { TenantScope } from './scope.js';
 import type { Sql } from './statements.js';
+import { createTakeBack } from './take-back.js';
 import { refuseTakenHash } from './tokens.js';
 import type { Writer } from './writer.js';
 
@@ -80,6 +81,7 @@ export function withoutSecrets(stored: StoredTenant): Tenant {
 export function createTenantStore(sql: Sql, writer: Writer, append: AppendAudit): TenantStore {
   const pick = createPickMessages(sql);
   const ledger = createRateLedger(sql);
+  const takeBack = createTakeBack(sql);
   const find = (tenantId: string): StoredTenant | undefined => {
     const row = sql('SELECT * FROM tenants WHERE id = ?').get(tenantId);
     return row === undefined ? undefined : tenantFromRow(row);
@@ -115,6 +117,7 @@ export function createTenantStore(sql: Sql, writer: Writer, append: AppendAudit)
       useGlobalSync: Number(tenant.useGlobalSync),
       attachmentRoots: JSON.stringify(tenant.attachmentRoots),
     });
+    if (!tenant.active) takeBack(tenantId, undefined, now);
     if (token !== undefined) {
       refuseTakenHash(sql, token.hash, tenantId, 'default');
       sql(

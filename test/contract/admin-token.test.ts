@@ -1,7 +1,7 @@
 import { beforeEach, expect, test } from 'vitest';
 import { hashToken } from '../../src/crypto/token.js';
 import { checkAdminToken, settleAdminToken } from '../../src/services/admin-token.js';
-import { authenticate } from '../../src/services/authenticate.js';
+import { authenticator } from '../../src/services/authenticate.js';
 import { useCleanup } from '../support/cleanup.js';
 import { openTestStore, type TestStore } from '../support/store.js';
 import { by, NOON } from '../support/temp-store.js';
@@ -17,7 +17,7 @@ const settle = (given: string | undefined, mayCreate = true, fromEnvironment = t
     mayCreate,
     by: by(NOON),
   });
-const whoHas = (token: string) => authenticate(opened.store, token, opened.clock.now);
+const whoHas = (token: string) => authenticator(opened.store)(token, opened.clock.now);
 const coded = (code: string) => expect.objectContaining({ code });
 
 test('pitfall 2: a daemon without an admin token makes one, tells it once, and keeps only its hash', async () => {

@@ -79,6 +79,23 @@ test('every method speaks to its route', async () => {
   expect((await own.listMessages({ status: 'pending' })).messages).toMatchObject([{ id: 'a/b' }]);
   expect(await own.getMessage(undefined, 'a/b')).toMatchObject({ subject: 'Hello' });
   expect(await own.status()).toMatchObject({ pending_messages: 1, version: '1.2.3' });
+  expect(await own.suspend(undefined, 'Q1')).toMatchObject({ suspended_batches: ['Q1'], batch_code: 'Q1' });
+  expect(await admin.suspend('initech')).toMatchObject({ tenant_suspended: true });
+  expect(await own.activate(undefined, { keepBatches: true })).toMatchObject({ suspended_batches: ['Q1'] });
+  expect(await own.activate(undefined, { batchCode: 'Q1' })).toMatchObject({ activated_batches: ['Q1'] });
+  expect(await own.retryMessages(undefined, { ids: ['a/b'] })).toMatchObject({
+    retried: 0,
+    skipped: [{ id: 'a/b', code: 'pending' }],
+  });
+  expect(await admin.retryMessages('initech', { filter: { status: 'error' } })).toMatchObject({ retried: 0 });
+  await expect(own.resolveMessage(undefined, 'a/b', { outcome: 'sent' })).rejects.toMatchObject({
+    code: 'not_uncertain',
+  });
+  expect(await own.deleteMessages(undefined, ['none'])).toEqual({
+    removed: 0,
+    not_found: ['none'],
+    in_progress: [],
+  });
   await own.runNow();
   expect(server.calls.at(-1)).toEqual({ runNow: 'initech' });
   await own.deleteAccount(undefined, 'smtp1', { force: true });

@@ -112,7 +112,7 @@ describe('sending', () => {
     await it.enqueue('globex', 'm1');
     await it.dispatcher.start();
     await it.until('globex', 'm1', isSent);
-    expect((await it.message('acme', 'm1')).status).toBe('pending');
+    expect((await it.message('acme', 'm1')).status).toBe('suspended');
     await putTenant(it.context, 'acme', { active: true }, {}, 'update');
     it.dispatcher.wake();
     await it.until('acme', 'm1', isSent);

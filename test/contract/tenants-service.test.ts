@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, test } from 'vitest';
 import { callbackAdditionalData, webhookSecretAdditionalData } from '../../src/crypto/binding.js';
-import { authenticate } from '../../src/services/authenticate.js';
+import { authenticator } from '../../src/services/authenticate.js';
 import { putTenant } from '../../src/services/put-tenant.js';
 import { deleteTenant, getTenant, listTenants } from '../../src/services/tenants.js';
 import { tenantScope } from '../../src/store/scope.js';
@@ -21,7 +21,7 @@ const stored = async (id = 'acme') => {
   if (tenant === undefined) throw new Error('There is no such tenant.');
   return tenant;
 };
-const whoHas = (token: string) => authenticate(opened.store, token, opened.clock.now);
+const whoHas = (token: string) => authenticator(opened.store)(token, opened.clock.now);
 
 describe('a new tenant', () => {
   test('gets a token and a webhook secret, told once and kept as hash and sealed', async () => {

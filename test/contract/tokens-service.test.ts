@@ -3,7 +3,7 @@ import { beforeEach, describe, expect, test } from 'vitest';
 import { hashToken } from '../../src/crypto/token.js';
 import { settleAdminToken } from '../../src/services/admin-token.js';
 import { AuthAudit } from '../../src/services/auth-audit.js';
-import { authenticate } from '../../src/services/authenticate.js';
+import { authenticator } from '../../src/services/authenticate.js';
 import { putTenant } from '../../src/services/put-tenant.js';
 import { createToken, listTokens, revokeToken, rotateAdminToken } from '../../src/services/tokens.js';
 import { tenantScope } from '../../src/store/scope.js';
@@ -20,7 +20,7 @@ beforeEach(async () => {
   await opened.setAdminToken('the admin token');
 });
 const coded = (code: string) => expect.objectContaining({ code });
-const whoHas = (token: string) => authenticate(opened.store, token, opened.clock.now);
+const whoHas = (token: string) => authenticator(opened.store)(token, opened.clock.now);
 const create = (
   name: string,
   more: { token?: string; expiresAt?: number; replace?: boolean } = {},

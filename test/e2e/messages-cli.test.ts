@@ -105,3 +105,31 @@ describe.concurrent('messages show', () => {
     expect(none.code).toBe(3);
   });
 });
+
+describe('what a person does to queued messages', () => {
+  const statusOf = async (id: string) =>
+    (await callApi(url, admin, 'GET', `/messages/${id}?tenant_id=acme`)).json.status;
+
+  it('suspend --batch holds that batch and no other', async () => {
+    expect(await acmeJson('suspend --batch Q1')).toMatchObject({
+      ok: true,
+      tenant_id: 'acme',
+      batch_code: 'Q1',
+      suspended_batches: ['Q1'],
+      pending_messages: 1,
+    });
+    expect([await statusOf('batched'), await statusOf('formula')]).toEqual(['suspended', 'pending']);
+  });
+
+  it('messages retry makes one due that waits, and says which are not there', async () => {
+    const { code, stdout } = await acme('messages retry later nosuch --json');
+    expect(code).toBe(3);
+    expect(JSON.parse(stdout)).toMatchObject({ ok: true, retried: 1, not_found: ['nosuch'], skipped: [] });
+    expect(await statusOf('later')).toBe('pending');
+  });
+
+  it('messages delete asks unless it is forced', async () => {
+    expect(await acme('messages delete later plain')).toMatchObject({ code: 2 });
+    expect(await statusOf('plain')).toBe('pending');
+  });
+});

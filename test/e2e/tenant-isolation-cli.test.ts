@@ -22,17 +22,22 @@ const CASES: Record<string, (id: string) => string> = {
   'accounts show': (id) => `accounts show ${id}`,
   'accounts test': (id) => `accounts test ${id}`,
   'accounts update': (id) => `accounts update ${id} --limit-hour 1`,
+  activate: (id) => `activate --batch batch-${id}`,
+  'messages delete': (id) => `messages delete ${id} --force`,
   'messages list': (id) => `messages list --account ${id} --batch batch-${id}`,
+  'messages resolve': (id) => `messages resolve ${id} --sent`,
+  'messages retry': (id) => `messages retry ${id}`,
   'messages show': (id) => `messages show ${id}`,
   'run-now': () => 'run-now',
   send: (id) => `send ${eml} --account ${id}`,
+  suspend: (id) => `suspend --batch batch-${id}`,
   'tokens create': (id) => `tokens create ${id}`,
   'tokens list': () => 'tokens list',
   'tokens revoke': (id) => `tokens revoke ${id}`,
   use: () => 'use',
 };
-/** Answers that differ from call to call by what they make: a token. */
-const MAKES_SOMETHING = new Set(['tokens create', 'accounts add']);
+/** Answers that differ from call to call by what they make: a token, one more suspended batch. */
+const MAKES_SOMETHING = new Set(['tokens create', 'accounts add', 'suspend', 'activate']);
 
 const rowsOf = () => {
   const raw = openRaw(join(e2e.home, 'alpha', 'mail_service.db'));

@@ -74,6 +74,7 @@ export async function openTestApp(changes: Partial<AppDeps> = {}): Promise<TestA
     version: '1.2.3',
     schedulerActive: () => true,
     wake: () => calls.push('wake'),
+    changed: () => calls.push('wake'),
     runNow: (runNow) => calls.push({ runNow }),
     defaultPriority: 2,
     log: { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') },

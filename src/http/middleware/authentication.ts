@@ -2,15 +2,16 @@ import { MailProxyError } from '../../core/errors.js';
 import type { FailureThrottle } from '../../core/failure-throttle.js';
 import type { Actor } from '../../core/types.js';
 import { MAX_TOKEN_BYTES } from '../../crypto/token.js';
-import { authenticate, type Principal } from '../../services/authenticate.js';
+import type { Authenticate, Principal } from '../../services/authenticate.js';
 import type { AppContext, Middleware } from '../app-env.js';
 import type { AppDeps } from '../deps.js';
 import { headerText } from '../header-text.js';
 import type { Who } from '../route.js';
 
 /** Options of {@link authentication}. */
-export interface AuthenticationOptions extends Pick<AppDeps, 'store' | 'now' | 'log' | 'authAudit'> {
+export interface AuthenticationOptions extends Pick<AppDeps, 'now' | 'log' | 'authAudit'> {
   who: Who;
+  authenticate: Authenticate;
   /** Counts failures by address. */
   throttle: FailureThrottle;
   /** Whether a token's use is worth a log line now. */
@@ -38,13 +39,12 @@ export function authentication(options: AuthenticationOptions): Middleware {
 
 async function identify(
   c: AppContext,
-  { store, now, log, isFirstUse, throttle, authAudit }: AuthenticationOptions,
+  { authenticate, now, log, isFirstUse, throttle, authAudit }: AuthenticationOptions,
 ): Promise<Principal> {
   const raw = c.req.header('x-api-token') ?? '';
   const address = c.get('address');
   // A valid token is recognised before any failure is counted: nobody else's attempts can lock its owner out.
-  const principal =
-    raw.length > MAX_TOKEN_BYTES ? undefined : await authenticate(store, headerText(raw), now());
+  const principal = raw.length > MAX_TOKEN_BYTES ? undefined : await authenticate(headerText(raw), now());
   if (principal === undefined) {
     const what = raw === '' ? 'missing' : 'invalid';
     const retryAfter = throttle.failed(address, now());

@@ -24,7 +24,7 @@ export const accountRoutes: readonly Route[] = [
     errors: ['tenant_not_found', 'secret_required', 'not_supported', 'key_missing'],
     async handler({ deps, context, tenantId, body }) {
       const account = await putAccount(context, tenantId, body.id, accountInputFromWire(body), 'replace');
-      deps.wake();
+      deps.changed();
       return { ok: true as const, id: account.id, tenant_id: tenantId };
     },
   }),
@@ -75,7 +75,7 @@ export const accountRoutes: readonly Route[] = [
     errors: ['account_not_found', 'account_in_use'],
     async handler({ deps, context, tenantId, params, query }) {
       await deleteAccount(context, tenantId, params.id, { force: query.force ?? false });
-      deps.wake();
+      deps.changed();
       return { ok: true as const };
     },
   }),

@@ -68,7 +68,7 @@ export const keyRoutes: readonly Route[] = [
         },
         id,
       );
-      deps.wake();
+      deps.changed();
       return { ok: true as const, key_id: id, ...done };
     },
   }),

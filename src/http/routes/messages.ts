@@ -9,14 +9,8 @@ import { messageToWire } from '../../core/wire.js';
 import { enqueueMessages } from '../../services/enqueue-messages.js';
 import { getMessage, listMessages } from '../../services/list-messages.js';
 import { messageAnswer, messageStatus, okField } from '../answers.js';
-import { nextCursorSchema, numericCursor, pageQuery, queryBoolean } from '../query.js';
+import { messageName as name, nextCursorSchema, numericCursor, pageQuery, queryBoolean } from '../query.js';
 import { defineRoute, type Route } from '../route.js';
-
-const name = z
-  .string()
-  .min(1)
-  .max(255)
-  .regex(/^\P{Cc}*$/u, 'Control characters are not allowed.');
 
 /** The queue. */
 export const messageRoutes: readonly Route[] = [

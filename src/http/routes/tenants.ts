@@ -30,7 +30,7 @@ export const tenantRoutes: readonly Route[] = [
     async handler({ deps, context, body }) {
       const { tenantId, input, chosen } = tenantRequestFromWire(body);
       const result = await putTenant(context, tenantId, input, chosen, 'create-or-update');
-      deps.wake();
+      deps.changed();
       if (!result.created) return { ok: true as const };
       return {
         ok: true as const,
@@ -83,7 +83,7 @@ export const tenantRoutes: readonly Route[] = [
     errors: ['tenant_not_found'],
     async handler({ deps, context, params }) {
       await deleteTenant(context, params.id);
-      deps.wake();
+      deps.changed();
       return { ok: true as const };
     },
   }),

@@ -36,7 +36,7 @@ export const tokenRoutes: readonly Route[] = [
         expiresAt: expiresAt(body?.expires_at),
         replace: true,
       });
-      deps.wake();
+      deps.changed();
       return { ok: true as const, tenant_id: params.id, api_key: token };
     },
   }),
@@ -50,7 +50,7 @@ export const tokenRoutes: readonly Route[] = [
     errors: ['tenant_not_found'],
     async handler({ deps, context, params }) {
       await revokeToken(context, params.id, DEFAULT_TOKEN);
-      deps.wake();
+      deps.changed();
       return { ok: true as const };
     },
   }),
@@ -78,7 +78,7 @@ export const tokenRoutes: readonly Route[] = [
     async handler({ deps, context, params, body }) {
       const request = { name: body.name, expiresAt: expiresAt(body.expires_at), replace: false };
       const token = await createToken(context, params.id, request);
-      deps.wake();
+      deps.changed();
       return { ok: true as const, tenant_id: params.id, name: body.name, token };
     },
   }),
@@ -92,7 +92,7 @@ export const tokenRoutes: readonly Route[] = [
     errors: ['tenant_not_found'],
     async handler({ deps, context, params }) {
       await revokeToken(context, params.id, params.name);
-      deps.wake();
+      deps.changed();
       return { ok: true as const };
     },
   }),
@@ -105,7 +105,7 @@ export const tokenRoutes: readonly Route[] = [
     errors: ['token_missing'],
     async handler({ deps, context }) {
       const token = await rotateAdminToken(context);
-      deps.wake();
+      deps.changed();
       return { ok: true as const, token };
     },
   }),

@@ -9,6 +9,7 @@ CREATE TABLE suspensions (
   released_at INTEGER,
   PRIMARY KEY (tenant_id, batch_code)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX suspensions_released ON suspensions (released_at) WHERE released_at IS NOT NULL;
 CREATE INDEX messages_suspended ON messages (tenant_id, batch_code, pk) WHERE state = 'suspended';
 CREATE INDEX messages_parkable ON messages (tenant_id, batch_code, account_pk) WHERE state = 'ready' AND batch_code IS NOT NULL;
 
