@@ -40,8 +40,10 @@ export function planClaims<Lane>(wishes: ReadonlyArray<LaneWish<Lane>>, room: Cl
     const tenant = tenants.get(tenantId);
     shares.push(share);
     if (tenant !== undefined) tenant.open.push(share);
-    else tenants.set(tenantId, { open: [share], held: room.inFlight(tenantId), next: room.turn });
+    else tenants.set(tenantId, { open: [share], held: room.inFlight(tenantId), next: 0 });
   }
+  // A tenant's lanes take turns once all tenants had theirs: turning both at once would always bring the same pairs together.
+  for (const tenant of tenants.values()) tenant.next = Math.floor(room.turn / tenants.size);
   let free = room.free;
   let served = rotated([...tenants.values()], room.turn);
   while (free > 0 && served.length > 0) {
