@@ -1,8 +1,9 @@
 // How fast the daemon drains its queue, beside nodemailer's own pool composing and sending the same messages over as many connections to the
-// same sink. The daemon is the installed one; its time ends when the last `sent` is committed.
+// same sink, and beside a Postfix relaying to it. The daemon is the installed one; its time ends when the last `sent` is committed.
 import { execFile } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import { postfixRates } from './lib/postfix.js';
 import { BenchServer } from './lib/server.js';
 import { startSink } from './lib/sink.js';
 import { median } from './statistics.js';
@@ -10,32 +11,45 @@ import { median } from './statistics.js';
 const ROUNDS = Number(process.env.BENCH_ROUNDS ?? 7);
 const MESSAGES = 5000;
 const CONNECTIONS = 10;
-const WANTED = 0.85;
+const POSTFIX_MESSAGES = 1000;
+const WANTED = { toPool: 0.85, toPostfix: 5 };
 const POOL = fileURLToPath(new URL('lib/nodemailer-pool.js', import.meta.url));
 
 export async function drain(print) {
   const sink = await startSink();
-  const rates = { daemon: [], pool: [] };
+  const rates = { daemon: [], pool: [], postfix: [], emptying: [] };
   try {
     for (let round = 0; round < ROUNDS; round++) {
       rates.pool.push(await poolRate(sink.port));
       rates.daemon.push(await daemonRate(sink.port));
+      const postfix = await postfixRates(sink.port, POSTFIX_MESSAGES, CONNECTIONS);
+      rates.postfix.push(postfix.relaying);
+      rates.emptying.push(postfix.emptying);
     }
   } finally {
     await sink.stop();
   }
-  const ratio = median(rates.daemon.map((rate, round) => rate / rates.pool[round]));
-  print(
-    `${MESSAGES} messages, ${CONNECTIONS} connections: ${median(rates.daemon).toFixed(0)}/s, nodemailer's pool ${median(rates.pool).toFixed(0)}/s, ratio ${ratio.toFixed(2)} (at least ${WANTED})`,
-  );
-  return {
+  const ratioTo = (name) => median(rates.daemon.map((rate, round) => rate / rates[name][round]));
+  const figures = {
     messages: MESSAGES,
     connections: CONNECTIONS,
     daemon: median(rates.daemon),
     pool: median(rates.pool),
-    ratio,
+    postfix: median(rates.postfix),
+    toPool: ratioTo('pool'),
+    postfixEmptying: median(rates.emptying),
+    toPostfix: ratioTo('postfix'),
+    toPostfixEmptying: ratioTo('emptying'),
     wanted: WANTED,
   };
+  print(`${MESSAGES} messages over ${CONNECTIONS} connections: ${figures.daemon.toFixed(0)}/s`);
+  print(
+    `nodemailer's pool composing and sending the same: ${figures.pool.toFixed(0)}/s, ratio ${figures.toPool.toFixed(2)} (at least ${WANTED.toPool})`,
+  );
+  print(
+    `Postfix relaying the same: ${figures.postfix.toFixed(0)}/s, ratio ${figures.toPostfix.toFixed(1)} (at least ${WANTED.toPostfix}); emptying a full queue: ${figures.postfixEmptying.toFixed(0)}/s, ratio ${figures.toPostfixEmptying.toFixed(1)}`,
+  );
+  return figures;
 }
 
 /** Messages a second of nodemailer's pool. */

@@ -4,10 +4,12 @@ import { cpus } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { drain } from './drain.js';
 import { enqueue } from './enqueue.js';
+import { latency } from './latency.js';
 import { rotation } from './rotation.js';
+import { scale } from './scale.js';
 import { startup } from './startup.js';
 
-const BENCHMARKS = { startup, rotation, enqueue, drain };
+const BENCHMARKS = { startup, rotation, enqueue, drain, latency, scale };
 
 const wanted = process.argv.slice(2);
 const names = wanted.length === 0 ? Object.keys(BENCHMARKS) : wanted;

@@ -2,6 +2,7 @@ import { planClaims } from '../core/claim-plan.js';
 import { MailProxyError } from '../core/errors.js';
 import { failPoint } from '../core/fail-points.js';
 import type { Millis, RandomSource } from '../core/types.js';
+import type { Claimer } from '../store/claim-at-once.js';
 import type { ByteBudget, Claim, ClaimResult, Lane as LaneKey } from '../store/claim-types.js';
 import { Delivery } from './delivery.js';
 import { InFlight } from './in-flight.js';
@@ -82,6 +83,7 @@ export class Dispatcher {
         .catch((error: unknown) => log.error('Leases could not be renewed', { err: error }));
     }, RENEW_EVERY_MS).unref();
     this.#started = true;
+    store.claims.claimAtOnce((accountPk) => this.#wishAtOnce(accountPk));
     this.wake();
   }
 
@@ -106,6 +108,7 @@ export class Dispatcher {
    */
   async stop(deadlineMs: Millis): Promise<void> {
     this.#stopping = true;
+    this.#options.store.claims.claimAtOnce(undefined);
     clearTimeout(this.#timer);
     clearInterval(this.#renewal);
     const pools = () => [...this.#lanes.values()].flatMap((lane) => lane.pools);
@@ -267,16 +270,45 @@ export class Dispatcher {
     const { store, now, owner } = this.#options;
     const forgotten = this.#limitsForgotten;
     const result = await store.claims.claimDue(lane, { limit, owner, now: now(), leaseMs: LEASE_MS, budget });
-    if (result.claims.length > 0) failPoint('claimed');
-    this.#inFlight.add(result.claims);
-    lane.isLimited = result.isLimited;
     // An answer from before the limits were forgotten is not remembered: the round after this one asks again.
     if (result.limitedUntil !== undefined && forgotten === this.#limitsForgotten)
       lane.limitedUntil = result.limitedUntil;
     this.#noteMore(lane, limit, result);
+    await this.#take(lane, result);
+  }
+
+  /** A message that arrives for an idle lane is claimed with the commit that stores it, and is on its way one commit earlier. */
+  #wishAtOnce(accountPk: number): ReturnType<Claimer> {
+    const { now, owner, log } = this.#options;
+    const lane = this.#lanes.get(accountPk);
+    if (lane?.pool === undefined || lane.active > 0 || lane.isLimited || !this.active) return undefined;
+    if (lane.capacity(now()) <= 0 || this.#inFlight.free <= this.#inFlight.of(lane.tenantId))
+      return undefined;
+    return {
+      lane,
+      options: { limit: 1, owner, now: now(), leaseMs: LEASE_MS, budget: this.#inFlight.byteBudget() },
+      take: (result) => {
+        this.#take(lane, result).catch((error: unknown) => {
+          log.error('What arrived could not be sent at once; it is sent when its lease is over', {
+            err: error,
+          });
+        });
+      },
+    };
+  }
+
+  /** Sends what was claimed. */
+  async #take(lane: Lane, { claims, isLimited, generation }: ClaimResult): Promise<void> {
+    if (claims.length > 0) failPoint('claimed');
+    this.#inFlight.add(claims);
+    lane.isLimited = isLimited;
     // Nothing goes out under settings that were changed before it was claimed.
-    if (result.generation !== this.#generation) await this.#noticeChanges();
-    for (const claim of result.claims) this.#send(lane, claim);
+    if (generation !== this.#generation) {
+      await this.#noticeChanges().catch((error: unknown) =>
+        this.#options.log.error('Changes of accounts could not be read', { err: error }),
+      );
+    }
+    for (const claim of claims) this.#send(lane, claim);
   }
 
   #noteMore(lane: Lane, limit: number, { claims, rejected, parked, limitedUntil, more }: ClaimResult): void {

@@ -33,6 +33,17 @@ export interface ByteBudget {
   isWhole: boolean;
 }
 
+/** How a claim is made. */
+export interface ClaimOptions {
+  limit: number;
+  /** Name of the process that claims. */
+  owner: string;
+  now: number;
+  leaseMs: number;
+  /** What contents may be loaded; claims made together share one. @defaultValue no bound */
+  budget?: ByteBudget;
+}
+
 /** What a claim brought: messages, or when a rate limit lets the lane go on, and what that limit rejected. */
 export interface ClaimResult {
   claims: Claim[];

@@ -2,6 +2,7 @@ import { MailProxyError } from '../core/errors.js';
 import { LATE_AFTER_MS } from '../core/late.js';
 import type { RejectionCode } from '../core/rejection-codes.js';
 import type { MessageState, NewMessage } from '../core/types.js';
+import type { ClaimAtOnce } from './claim-at-once.js';
 import type { TenantScope } from './scope.js';
 import type { Sql } from './statements.js';
 import { batchIsSuspended } from './suspended-sql.js';
@@ -62,7 +63,7 @@ function shortParts(messages: readonly NewMessage[]): NewMessage[][] {
 }
 
 /** The queue's entrance over one connection. */
-export function createQueueStore(sql: Sql, writer: Writer): QueueStore {
+export function createQueueStore(sql: Sql, writer: Writer, atOnce: ClaimAtOnce): QueueStore {
   const reject = (id: string, code: Rejection['code'], reason: string): EnqueueResult => ({
     queued: false,
     rejection: { id, reason, code },
@@ -174,24 +175,33 @@ export function createQueueStore(sql: Sql, writer: Writer): QueueStore {
     return { queued: true, pk: insert(tenantId, message, account, now), replaced: removed === 'removed' };
   };
 
-  const enqueuePart = (tenantId: string, messages: readonly NewMessage[], now: number): EnqueueResult[] => {
+  const enqueuePart = (
+    tenantId: string,
+    messages: readonly NewMessage[],
+    now: number,
+  ): { stored: EnqueueResult[]; sendClaimed: () => void } => {
     if (sql('SELECT 1 FROM tenants WHERE id = ?').get(tenantId) === undefined) {
       throw new MailProxyError('tenant_not_found', `There is no tenant "${tenantId}".`);
     }
     const accounts = new Map<string | undefined, Target | undefined>();
-    return messages.map((message) => {
+    const stored = messages.map((message) => {
       const { accountId } = message;
       if (!accounts.has(accountId)) accounts.set(accountId, findAccount(tenantId, accountId));
       return enqueueOne(tenantId, message, accounts.get(accountId), now);
     });
+    const found = [...accounts.values()].filter((account) => account !== undefined);
+    return { stored, sendClaimed: atOnce.claimFor(found.map(({ pk }) => pk)) };
   };
 
   return {
     async enqueue(scope, messages, now) {
       const results: EnqueueResult[] = [];
       // One after the other: all at once they would be one long transaction again.
-      for (const part of shortParts(messages))
-        results.push(...(await writer.run(() => enqueuePart(scope.tenantId, part, now))));
+      for (const part of shortParts(messages)) {
+        const { stored, sendClaimed } = await writer.run(() => enqueuePart(scope.tenantId, part, now));
+        results.push(...stored);
+        sendClaimed();
+      }
       return results;
     },
     async accountProblem({ tenantId }, message) {

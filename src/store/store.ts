@@ -2,6 +2,8 @@ import { statSync } from 'node:fs';
 import { MailProxyError } from '../core/errors.js';
 import { type AccountStore, createAccountStore } from './accounts.js';
 import { type AuditStore, createAuditStore } from './audit.js';
+import { createClaimAtOnce } from './claim-at-once.js';
+import { createClaiming } from './claiming.js';
 import { type ClaimStore, createClaimStore } from './claims.js';
 import { type Db, openDatabase } from './database.js';
 import { createDeleteMessages, type DeleteMessages } from './delete-messages.js';
@@ -57,6 +59,8 @@ function storeOver(db: Db): Store {
   const { store: audit, append } = createAuditStore(sql, writer);
   const secrets = createSecretStore(sql, writer);
   const note = createNoteEvent(sql);
+  const claiming = createClaiming(sql);
+  const atOnce = createClaimAtOnce(claiming);
   return {
     audit,
     secrets,
@@ -66,8 +70,8 @@ function storeOver(db: Db): Store {
     tokens: createTokenStore(sql, writer, append),
     accounts: createAccountStore(sql, writer, append),
     messages: createMessageStore(sql),
-    queue: createQueueStore(sql, writer),
-    claims: createClaimStore(sql, writer),
+    queue: createQueueStore(sql, writer, atOnce),
+    claims: createClaimStore(sql, writer, claiming, atOnce),
     laneStates: createLaneStateStore(sql, writer),
     suspensions: createSuspensionStore(sql, writer, append),
     retries: createRetryStore(sql, writer, note),

@@ -1,0 +1,46 @@
+import type { ClaimOptions, ClaimResult, Lane } from './claim-types.js';
+import type { ClaimedRows, Claiming } from './claiming.js';
+
+/** How to claim for a lane that has a connection to spare. */
+interface ClaimWish {
+  lane: Lane;
+  options: ClaimOptions;
+  /** Called with what was claimed, once it is committed. */
+  take(result: ClaimResult): void;
+}
+
+/**
+ * Somebody who sends: what arrives for a lane is claimed in the transaction that stores it. Undefined when the lane has no room
+ * or is not known; asked inside a transaction, so that it must be quick.
+ */
+export type Claimer = (accountPk: number) => ClaimWish | undefined;
+
+/** The one who claims at once, if anybody does. */
+export interface ClaimAtOnce {
+  claimer: Claimer | undefined;
+  /** Claims for accounts that just got a message, inside the caller's transaction; call what it returns after the commit. */
+  claimFor(accountPks: Iterable<number>): () => void;
+}
+
+/** More accounts than this in one transaction wait for the next claim: the transaction stays short. */
+const MOST_ACCOUNTS = 4;
+
+/** Claiming at once over one connection. */
+export function createClaimAtOnce(claiming: Claiming): ClaimAtOnce {
+  const self: ClaimAtOnce = {
+    claimer: undefined,
+    claimFor(accountPks) {
+      const { claimer } = self;
+      if (claimer === undefined) return () => undefined;
+      const claimed: Array<{ wish: ClaimWish; rows: ClaimedRows }> = [];
+      for (const accountPk of [...accountPks].slice(0, MOST_ACCOUNTS)) {
+        const wish = claimer(accountPk);
+        if (wish !== undefined) claimed.push({ wish, rows: claiming.claim(wish.lane, wish.options) });
+      }
+      return () => {
+        for (const { wish, rows } of claimed) wish.take(claiming.load(rows, wish.lane));
+      };
+    },
+  };
+  return self;
+}
