@@ -46,6 +46,7 @@ export class Dispatcher {
   #turn = 0;
   #generation = 0;
   #limitsForgotten = 0;
+  #atOnce: { lanes: Set<Lane>; budget: ByteBudget } | undefined;
 
   constructor(options: DispatcherOptions) {
     this.#options = options;
@@ -282,11 +283,13 @@ export class Dispatcher {
     const { now, owner, log } = this.#options;
     const lane = this.#lanes.get(accountPk);
     if (lane?.pool === undefined || lane.active > 0 || lane.isLimited || !this.active) return undefined;
-    if (lane.capacity(now()) <= 0 || this.#inFlight.free <= this.#inFlight.of(lane.tenantId))
-      return undefined;
+    const { lanes, budget } = this.#claimedAtOnce();
+    if (lanes.has(lane) || lane.capacity(now()) <= 0) return undefined;
+    if (this.#inFlight.free - lanes.size <= this.#inFlight.of(lane.tenantId)) return undefined;
+    lanes.add(lane);
     return {
       lane,
-      options: { limit: 1, owner, now: now(), leaseMs: LEASE_MS, budget: this.#inFlight.byteBudget() },
+      options: { limit: 1, owner, now: now(), leaseMs: LEASE_MS, budget },
       take: (result) => {
         this.#take(lane, result).catch((error: unknown) => {
           log.error('What arrived could not be sent at once; it is sent when its lease is over', {
@@ -295,6 +298,17 @@ export class Dispatcher {
         });
       },
     };
+  }
+
+  /** What was claimed at once in the present commit: none of it counts as in flight before the commit has ended. */
+  #claimedAtOnce(): { lanes: Set<Lane>; budget: ByteBudget } {
+    if (this.#atOnce === undefined) {
+      this.#atOnce = { lanes: new Set(), budget: this.#inFlight.byteBudget() };
+      setImmediate(() => {
+        this.#atOnce = undefined;
+      });
+    }
+    return this.#atOnce;
   }
 
   /** Sends what was claimed. */

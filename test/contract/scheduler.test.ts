@@ -1,0 +1,422 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { MailProxyError } from '../../src/core/errors.js';
+import type { NewMessage } from '../../src/core/types.js';
+import { tenantScope } from '../../src/store/scope.js';
+import { accountChange, by, NOON, newMessage, tenantChange } from '../support/temp-store.js';
+import type { Answer, VirtualServer } from '../support/virtual-servers.js';
+import { type ClaimSeen, claimsSeen, openVirtualWorld, type VirtualWorld } from '../support/virtual-world.js';
+
+// Everywhere else a real SMTP server answers. Here days of sending pass in milliseconds, so that the servers are played too:
+// store, dispatcher, its timers and its decisions are the real ones, on a clock that only these tests move.
+
+const [SECOND, MINUTE, HOUR, DAY] = [1000, 60_000, 3_600_000, 86_400_000];
+
+const limitOf = (min: number, max: number) => fc.option(fc.integer({ min, max }), { nil: null, freq: 2 });
+const accountLimits = fc.record({
+  limitMinute: limitOf(1, 10),
+  limitHour: limitOf(5, 60),
+  limitDay: limitOf(40, 100),
+});
+const tenantLimits = fc.record({ limitHourly: limitOf(10, 60), limitDaily: limitOf(60, 200) });
+const anAccount = fc.record({
+  limits: accountLimits,
+  limitBehavior: fc.constantFrom<'defer' | 'reject'>('defer', 'defer', 'defer', 'reject'),
+  maxConnections: fc.integer({ min: 1, max: 4 }),
+  millis: fc.constantFrom(0, 10, 200, 3000),
+  down: fc.array(fc.record({ from: fc.nat(HOUR), length: fc.integer({ min: 1, max: 30 * MINUTE }) }), {
+    maxLength: 2,
+  }),
+});
+const aTenant = fc.record({
+  limits: tenantLimits,
+  onUncertain: fc.constantFrom<'retry' | 'hold'>('retry', 'retry', 'hold'),
+  accounts: fc.array(anAccount, { minLength: 1, maxLength: 3 }),
+});
+const aMessage = fc.record({
+  tenant: fc.nat(4),
+  account: fc.nat(2),
+  at: fc.oneof(fc.constantFrom(0, SECOND, MINUTE, 30 * MINUTE), fc.nat(HOUR)),
+  priority: fc.constantFrom<NewMessage['priority']>(0, 1, 2, 2, 3),
+  deferBy: fc.option(fc.oneof(fc.constant(MINUTE), fc.nat(2 * HOUR)), { freq: 2 }),
+  expiresIn: fc.oneof(
+    { weight: 8, arbitrary: fc.constant(null) },
+    { weight: 1, arbitrary: fc.integer({ min: 1, max: 2 * HOUR }) },
+  ),
+  batchCode: fc.constantFrom(undefined, undefined, 'A', 'B'),
+  answers: fc.oneof(
+    { weight: 4, arbitrary: fc.constant<Answer[]>([]) },
+    {
+      weight: 1,
+      arbitrary: fc.array(fc.constantFrom<Answer>('later', 'never', 'cut', 'take'), { maxLength: 3 }),
+    },
+  ),
+});
+const batch = fc.constantFrom(undefined, 'A', 'B');
+const anAction = fc.record({
+  at: fc.nat(2 * HOUR),
+  tenant: fc.nat(3),
+  account: fc.nat(2),
+  what: fc.oneof(
+    fc.record({ do: fc.constant('suspend' as const), batchCode: batch }),
+    fc.record({ do: fc.constant('activate' as const), batchCode: batch, keepBatches: fc.boolean() }),
+    fc.record({ do: fc.constant('limit account' as const), limits: accountLimits }),
+    fc.record({ do: fc.constant('limit tenant' as const), limits: tenantLimits }),
+    fc.record({
+      do: fc.constantFrom('run now' as const, 'wake' as const, 'stop' as const, 'crash' as const),
+    }),
+  ),
+});
+const aWorld = fc.record({
+  tenants: fc.array(aTenant, { minLength: 1, maxLength: 4 }),
+  messages: fc.array(aMessage, { maxLength: 200, size: 'max' }),
+  actions: fc.array(anAction, { maxLength: 12, size: 'max' }),
+  seed: fc.integer({ min: 1, max: 2 ** 31 - 2 }),
+});
+type Plan = typeof aWorld extends fc.Arbitrary<infer World> ? World : never;
+type MessagePlan = Plan['messages'][number];
+
+/** Nobody does anything to this tenant and its server is always up: whatever happens to others is not to touch it. */
+const CALM = 'calm';
+
+/** Plays a plan, and everything that is to be said about it afterwards. */
+class Play {
+  readonly plan: Plan;
+  readonly tenants: Array<Plan['tenants'][number] & { id: string }>;
+  readonly messages: Array<MessagePlan & { key: string; tenantId: string; accountId: string; dueAt: number }>;
+  readonly attempts = new Map<string, number>();
+  readonly taken = new Map<string, number>();
+  /** Claims that the server refused before the body: it was offered the message under them too. */
+  readonly refused = new Set<string>();
+  world!: VirtualWorld;
+  #isRestarting = false;
+
+  constructor(plan: Plan) {
+    this.plan = plan;
+    const calm: Plan['tenants'][number]['accounts'][number] = {
+      limits: { limitMinute: null, limitHour: null, limitDay: null },
+      limitBehavior: 'defer',
+      maxConnections: 2,
+      millis: 0,
+      down: [],
+    };
+    this.tenants = [
+      ...plan.tenants.map((tenant, i) => ({ ...tenant, id: `t${i}` })),
+      { id: CALM, limits: { limitHourly: null, limitDaily: null }, onUncertain: 'retry', accounts: [calm] },
+    ];
+    this.messages = plan.messages.map((message, i) => {
+      const tenant = this.tenants[message.tenant % this.tenants.length] as (typeof this.tenants)[number];
+      const dueAt = NOON + message.at + (message.deferBy ?? 0);
+      const accountId = `a${message.account % tenant.accounts.length}`;
+      return { ...message, key: `${tenant.id}/m${i}`, tenantId: tenant.id, accountId, dueAt };
+    });
+  }
+
+  serverAt(port: number): VirtualServer {
+    const account = this.tenants[Math.floor(port / 10) - 1]?.accounts[port % 10];
+    if (account === undefined) throw new Error(`There is no server at port ${port}.`);
+    const { millis, down } = account;
+    const planned = new Map(this.messages.map((message) => [message.key, message.answers]));
+    return {
+      millis,
+      isDown: () =>
+        down.some(({ from, length }) => Date.now() >= NOON + from && Date.now() < NOON + from + length),
+      answer: (key) => {
+        const attempt = this.attempts.get(key) ?? 0;
+        this.attempts.set(key, attempt + 1);
+        return planned.get(key)?.[attempt] ?? 'take';
+      },
+      answered: (key, answer) => {
+        if (answer === 'take') this.taken.set(key, (this.taken.get(key) ?? 0) + 1);
+        if (answer === 'later' || answer === 'never') this.#noteRefused(key);
+      },
+    };
+  }
+
+  async run(whenQuiet: (world: VirtualWorld) => void, atEnd: (world: VirtualWorld) => void): Promise<void> {
+    let state = this.plan.seed;
+    const random = () => {
+      state = (state * 16807) % 2147483647;
+      return state / 2147483647;
+    };
+    const world = await openVirtualWorld((port) => this.serverAt(port), random);
+    this.world = world;
+    try {
+      await this.#build();
+      await world.dispatcher.start();
+      this.#schedule();
+      const open = world.raw
+        .prepare("SELECT 1 FROM messages WHERE state NOT IN ('sent', 'error', 'uncertain') LIMIT 1")
+        .pluck();
+      const isOver = () => Date.now() > NOON + 3 * HOUR && open.get() === undefined;
+      await world.pass(
+        () => {
+          if (world.dispatcher.active) whenQuiet(world);
+          return isOver();
+        },
+        NOON + 40 * DAY,
+      );
+      atEnd(world);
+    } finally {
+      await world.close();
+    }
+  }
+
+  #noteRefused(key: string): void {
+    const [tenantId, id] = key.split('/');
+    const row = this.world.raw
+      .prepare("SELECT pk || ':' || claim FROM messages WHERE tenant_id = ? AND id = ? AND state = 'sending'")
+      .pluck()
+      .get(tenantId, id);
+    if (row !== undefined) this.refused.add(row as string);
+  }
+
+  async #build(): Promise<void> {
+    const { store } = this.world;
+    for (const [t, { id, limits, onUncertain, accounts }] of this.tenants.entries()) {
+      await store.tenants.put(tenantScope(id), by(NOON), () => tenantChange({ ...limits, onUncertain }));
+      for (const [a, { limits, limitBehavior, maxConnections }] of accounts.entries()) {
+        const change = accountChange({
+          ...limits,
+          limitBehavior,
+          maxConnections,
+          tls: 'none',
+          port: 10 * (t + 1) + a,
+        });
+        await store.accounts.put(tenantScope(id), `a${a}`, by(NOON), () => change);
+      }
+    }
+  }
+
+  #schedule(): void {
+    const { world } = this;
+    const times = new Map<number, typeof this.messages>();
+    for (const message of this.messages) times.set(message.at, [...(times.get(message.at) ?? []), message]);
+    for (const [at, messages] of times) world.at(NOON + at, () => this.#enqueue(messages));
+    for (const action of this.plan.actions) world.at(NOON + action.at, () => this.#act(action));
+    world.at(NOON + 3 * HOUR, async () => {
+      for (const { id } of this.tenants)
+        await world.store.suspensions.activate(tenantScope(id), { keepBatches: false }, by(Date.now()));
+      world.dispatcher.wake();
+    });
+  }
+
+  /** All at once, as many clients do. */
+  async #enqueue(messages: typeof this.messages): Promise<void> {
+    const now = Date.now();
+    await Promise.all(
+      messages.map(({ key, tenantId, accountId, deferBy, expiresIn, priority, batchCode }) =>
+        this.world.store.queue.enqueue(
+          tenantScope(tenantId),
+          [
+            newMessage(key.slice(tenantId.length + 1), {
+              accountId,
+              priority,
+              batchCode,
+              content: Buffer.from(key),
+              deferredAt: deferBy === null ? undefined : now + deferBy,
+              expiresAt: now + (expiresIn ?? 60 * DAY),
+            }),
+          ],
+          now,
+        ),
+      ),
+    );
+    this.world.dispatcher.wake();
+  }
+
+  async #act({ tenant, account, what }: Plan['actions'][number]): Promise<void> {
+    const { world } = this;
+    const { store } = world;
+    const index = tenant % this.plan.tenants.length;
+    const { id, accounts } = this.tenants[index] as (typeof this.tenants)[number];
+    const scope = tenantScope(id);
+    const change = by(Date.now());
+    switch (what.do) {
+      case 'suspend':
+        await store.suspensions.suspend(scope, what.batchCode, change);
+        break;
+      case 'activate': {
+        const { batchCode, keepBatches } = what;
+        await store.suspensions
+          .activate(scope, batchCode === undefined ? { keepBatches } : { batchCode }, change)
+          .catch((error: unknown) => {
+            if (!(error instanceof MailProxyError) || error.code !== 'tenant_suspended') throw error;
+          });
+        break;
+      }
+      case 'limit account':
+        await store.accounts.put(scope, `a${account % accounts.length}`, change, (current) => ({
+          ...(current as NonNullable<typeof current>),
+          ...what.limits,
+        }));
+        break;
+      case 'limit tenant':
+        await store.tenants.put(scope, change, () =>
+          tenantChange({ ...what.limits, onUncertain: this.tenants[index]?.onUncertain ?? 'retry' }),
+        );
+        break;
+      case 'run now':
+        world.dispatcher.runNow(account === 0 ? undefined : id);
+        return;
+      case 'stop':
+      case 'crash':
+        if (this.#isRestarting) return;
+        this.#isRestarting = true;
+        await world.restart(what.do);
+        this.#isRestarting = false;
+        return;
+      case 'wake':
+    }
+    world.dispatcher.wake();
+  }
+}
+
+/** Why nothing may be left undone at a quiet moment: a lane that could go on has gone on, and nothing that is due waits. */
+function expectNothingLeftUndone({ raw }: VirtualWorld): void {
+  const now = Date.now();
+  const left = raw
+    .prepare(
+      `SELECT m.pk, m.state, a.pk AS lane, a.max_connections, t.id, l.failures,
+         (SELECT COUNT(*) FROM messages AS o WHERE o.account_pk = a.pk AND o.state = 'sending') AS sending
+       FROM messages AS m JOIN accounts AS a ON a.pk = m.account_pk JOIN tenants AS t ON t.id = m.tenant_id
+         LEFT JOIN lane_states AS l ON l.account_pk = a.pk
+       WHERE m.state IN ('ready', 'waiting', 'suspended') AND (m.due_at <= @now OR m.expires_at <= @now)
+         AND (m.expires_at <= @now OR (COALESCE(l.open_until, 0) <= @now AND NOT EXISTS (SELECT 1 FROM suspensions AS s
+           WHERE s.tenant_id = m.tenant_id AND s.released_at IS NULL AND s.batch_code IN ('', m.batch_code))
+         AND sending < CASE WHEN l.failures > 0 THEN 1 ELSE a.max_connections END
+         AND NOT (a.limit_behavior = 'defer' AND (${[
+           ['a', 'pk', 'limit_minute', MINUTE],
+           ['a', 'pk', 'limit_hour', HOUR],
+           ['a', 'pk', 'limit_day', DAY],
+           ['t', 'id', 'limit_hourly', HOUR],
+           ['t', 'id', 'limit_daily', DAY],
+         ]
+           .map(
+             ([of, key, limit, window]) =>
+               `COALESCE(${of}.${limit} <= (SELECT COUNT(*) FROM rate_charges AS c
+                  WHERE c.scope = '${of}:' || ${of}.${key} AND c.at > @now - ${window}), 0)`,
+           )
+           .join(' OR ')})))) LIMIT 3`,
+    )
+    .all({ now });
+  expect(left).toEqual([]);
+}
+
+/** How often a window was used up to and including each claim that was offered to a server. */
+function expectLimitsHeld(claims: readonly ClaimSeen[], refused: ReadonlySet<string>): void {
+  const offered = claims.filter(({ pk, claim, marked }) => marked === 1 || refused.has(`${pk}:${claim}`));
+  const scopes = [
+    {
+      scope: (c: ClaimSeen) => `a:${c.account_pk}`,
+      windows: ['limit_minute', 'limit_hour', 'limit_day'] as const,
+    },
+    { scope: (c: ClaimSeen) => `t:${c.tenant_id}`, windows: ['limit_hourly', 'limit_daily'] as const },
+  ];
+  const millis = {
+    limit_minute: MINUTE,
+    limit_hour: HOUR,
+    limit_day: DAY,
+    limit_hourly: HOUR,
+    limit_daily: DAY,
+  };
+  for (const { scope, windows } of scopes) {
+    const before = new Map<string, ClaimSeen[]>();
+    for (const claim of offered) {
+      // What was sent while the scope had no limit at all was not counted, and is not held against a later one.
+      if (windows.every((name) => !claim[name])) continue;
+      const counted = before.get(scope(claim)) ?? [];
+      counted.push(claim);
+      before.set(scope(claim), counted);
+      for (const name of windows) {
+        const limit = claim[name];
+        if (!limit) continue;
+        const inside = counted.filter(({ at }) => at > claim.at - millis[name] && at <= claim.at).length;
+        expect(inside, `${name} of ${scope(claim)} at ${claim.at - NOON}`).toBeLessThanOrEqual(limit);
+      }
+    }
+  }
+}
+
+function expectInOrder(claims: readonly ClaimSeen[]): void {
+  expect(claims.filter(({ overtaken }) => overtaken > 0)).toEqual([]);
+}
+
+function expectNothingStoppedOrExpired(claims: readonly ClaimSeen[]): void {
+  expect(
+    claims.filter(
+      ({ stopped, marked_stopped, at, due_at, expires_at }) =>
+        stopped === 1 || marked_stopped === 1 || at < due_at || at >= expires_at,
+    ),
+  ).toEqual([]);
+}
+
+/** No more than a lane's connections, and as many again ahead where nothing counts the claims. */
+function expectRoomKept(claims: readonly ClaimSeen[]): void {
+  expect(claims.filter(({ in_lane, max_connections }) => in_lane > 2 * max_connections)).toEqual([]);
+}
+
+function expectCalmLaneOnTime(claims: readonly ClaimSeen[], downtimes: VirtualWorld['downtimes']): void {
+  const late = claims.filter(
+    ({ tenant_id, at, due_at }) =>
+      tenant_id === CALM &&
+      at !== due_at &&
+      !downtimes.some(([from, until]) => due_at >= from && due_at <= until && at === until),
+  );
+  expect(late).toEqual([]);
+}
+
+interface Ended {
+  key: string;
+  state: string;
+  error: string | null;
+}
+
+function expectEnds(play: Play, ended: readonly Ended[]): void {
+  expect(ended).toHaveLength(play.messages.length);
+  const planned = new Map(play.messages.map((message) => [message.key, message]));
+  for (const { key, state, error } of ended) {
+    const taken = play.taken.get(key) ?? 0;
+    const { answers, expiresIn, tenantId, accountId } = planned.get(key) as Play['messages'][number];
+    const tenant = play.tenants.find(({ id }) => id === tenantId);
+    const { limitBehavior } = tenant?.accounts[Number(accountId.slice(1))] ?? {};
+    expect(taken, key).toBe(state === 'sent' ? 1 : 0);
+    if (state === 'uncertain') expect(tenant?.onUncertain).toBe('hold');
+    if (state !== 'error') continue;
+    const reason = error ?? '';
+    if (/rate limit/.test(reason)) expect(limitBehavior).toBe('reject');
+    else if (/expired|No time was left/.test(reason)) expect(expiresIn, `${key}: ${reason}`).not.toBeNull();
+    else expect(answers, `${key}: ${reason}`).toContain('never');
+  }
+}
+
+describe('in any world', () => {
+  test('order, limits, suspensions and times hold, nothing is sent twice, and nothing is lost', async () => {
+    await fc.assert(
+      fc.asyncProperty(aWorld, async (plan) => {
+        const play = new Play(plan);
+        let moments = 0;
+        await play.run(
+          (world) => {
+            if (moments++ % 5 === 0) expectNothingLeftUndone(world);
+          },
+          ({ raw, downtimes }) => {
+            const claims = claimsSeen(raw);
+            expectInOrder(claims);
+            expectNothingStoppedOrExpired(claims);
+            expectRoomKept(claims);
+            expectLimitsHeld(claims, play.refused);
+            expectCalmLaneOnTime(claims, downtimes);
+            expectEnds(
+              play,
+              raw
+                .prepare("SELECT tenant_id || '/' || id AS key, state, error FROM messages")
+                .all() as Ended[],
+            );
+          },
+        );
+      }),
+      { numRuns: 30, seed: 20300101, endOnFailure: true },
+    );
+  });
+});

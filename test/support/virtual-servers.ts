@@ -1,0 +1,122 @@
+import { MailProxyError } from '../../src/core/errors.js';
+import { type SendOutcome, SmtpFailure } from '../../src/core/smtp-outcome.js';
+import type { Connections, Order, Sender } from '../../src/delivery/sender.js';
+
+/** What a server does with one attempt: takes it, refuses it for now or for good at RCPT, or cuts the connection in the body. */
+export type Answer = 'take' | 'later' | 'never' | 'cut';
+
+/** A server that lives in virtual time. */
+export interface VirtualServer {
+  /** How long each message has a connection, in milliseconds; 0 takes no time at all. */
+  millis: number;
+  /** Whether no connection can be opened now. */
+  isDown(): boolean;
+  /** What becomes of the next attempt at a message; the content is its name. */
+  answer(message: string): Answer;
+  /** Told when an answer was given. */
+  answered(message: string, answer: Answer): void;
+}
+
+/** A sender whose connections end in virtual servers, found by port. */
+export interface VirtualSender extends Sender {
+  /** As when the process dies: nothing that is under way is heard of again. */
+  kill(): void;
+}
+
+const pause = (millis: number): Promise<void> =>
+  millis === 0 ? Promise.resolve() : new Promise((resolve) => setTimeout(resolve, millis));
+const before = (a: Order, b: Order): boolean => {
+  const differs = a.place.findIndex((value, i) => value !== b.place[i]);
+  return differs >= 0 && (a.place[differs] as number) < (b.place[differs] as number);
+};
+const cancelled = () => new MailProxyError('cancelled', 'Sending over this account was stopped.');
+
+/**
+ * Makes a sender that keeps the contract of {@link Connections} without sockets. Real servers need real time; only here, where
+ * days must pass in milliseconds, they are played: `setTimeout` is expected to be the test's.
+ */
+export function createVirtualSender(serverAt: (port: number) => VirtualServer): VirtualSender {
+  let isDead = false;
+  const never = new Promise<never>(() => {});
+  const live = async (millis: number): Promise<void> => {
+    await pause(millis);
+    if (isDead) await never;
+  };
+
+  async function attempt(
+    server: VirtualServer,
+    order: Order,
+    mark: () => Promise<void>,
+  ): Promise<SendOutcome> {
+    if (server.isDown()) throw new SmtpFailure({ step: 'connect', causeCode: 'ECONNREFUSED' });
+    const message = order.content.toString();
+    const answer = server.answer(message);
+    const said = { take: 250, later: 450, never: 550, cut: null }[answer];
+    const reply = { code: said, enhanced: null, reply: said === null ? '' : `${said} ${answer}` };
+    await live(server.millis / 2);
+    const isRefused = answer === 'later' || answer === 'never';
+    if (!isRefused) {
+      await mark();
+      await live(server.millis / 2);
+    }
+    server.answered(message, answer);
+    const recipient = isRefused ? reply : { code: 250, enhanced: null, reply: '250 ok' };
+    return {
+      recipients: order.envelope.to.map((address) => ({ ...recipient, address, accepted: !isRefused })),
+      final: answer === 'take' ? reply : null,
+      failure:
+        answer === 'cut'
+          ? new SmtpFailure({ step: 'body', causeCode: 'ECONNRESET', bodyStarted: true })
+          : null,
+    };
+  }
+
+  function open(server: VirtualServer, maxConnections: number): Connections {
+    const waiting: Array<{ order: Order; go: () => void; fail: (error: Error) => void }> = [];
+    const gone: Array<() => void> = [];
+    let inUse = 0;
+    let isDraining = false;
+    const leave = (): void => {
+      const next = waiting.shift();
+      if (next !== undefined) next.go();
+      else if (--inUse === 0) for (const resolve of gone.splice(0)) resolve();
+    };
+    const enter = async (order: Order): Promise<void> => {
+      if (isDraining) throw cancelled();
+      if (inUse < maxConnections) inUse++;
+      else
+        await new Promise<void>((go, fail) => {
+          const at = waiting.findIndex((other) => before(order, other.order));
+          waiting.splice(at < 0 ? waiting.length : at, 0, { order, go, fail });
+        });
+    };
+    const connections: Connections = {
+      async send(order, mark) {
+        await enter(order);
+        try {
+          return await attempt(server, order, mark);
+        } finally {
+          leave();
+        }
+      },
+      abandonWaiting() {
+        if (!isDead) for (const { fail } of waiting.splice(0)) fail(cancelled());
+      },
+      async drain() {
+        isDraining = true;
+        connections.abandonWaiting();
+        if (inUse > 0) await new Promise<void>((resolve) => gone.push(resolve));
+      },
+      destroy: () => connections.drain(),
+    };
+    return connections;
+  }
+
+  return {
+    open: ({ port }, { maxConnections }) => open(serverAt(port), maxConnections),
+    close: async () => undefined,
+    kill() {
+      isDead = true;
+    },
+  };
+}
