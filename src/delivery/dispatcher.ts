@@ -274,7 +274,7 @@ export class Dispatcher {
     // An answer from before the limits were forgotten is not remembered: the round after this one asks again.
     if (result.limitedUntil !== undefined && forgotten === this.#limitsForgotten)
       lane.limitedUntil = result.limitedUntil;
-    this.#noteMore(lane, limit, result);
+    this.#noteMore(lane, result);
     await this.#take(lane, result);
   }
 
@@ -325,10 +325,11 @@ export class Dispatcher {
     for (const claim of claims) this.#send(lane, claim);
   }
 
-  #noteMore(lane: Lane, limit: number, { claims, rejected, parked, limitedUntil, more }: ClaimResult): void {
+  #noteMore(lane: Lane, { claims, rejected, parked, limitedUntil, more }: ClaimResult): void {
     if (limitedUntil !== undefined) this.#ready.rest(lane, limitedUntil);
     else if (!more) this.#ready.empty(lane.accountPk);
-    else if (rejected > 0 || parked > 0 || claims.length === limit) this.#again = true;
+    // Fewer than it has connections for: then the next round learns from its limit when it may go on.
+    else if (rejected > 0 || parked > 0 || claims.length > 0) this.#again = true;
   }
 
   #send(lane: Lane, claim: Claim): void {

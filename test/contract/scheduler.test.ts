@@ -420,3 +420,163 @@ describe('in any world', () => {
     );
   });
 });
+
+/** Adds a tenant with equal accounts, all at the server of one port, and gives the ids of the accounts. */
+async function addTenant(
+  { store }: VirtualWorld,
+  id: string,
+  { lanes, port, ...account }: { lanes: number; port: number } & Partial<Parameters<typeof accountChange>[0]>,
+): Promise<string[]> {
+  const scope = tenantScope(id);
+  await store.tenants.put(scope, by(NOON), () => tenantChange());
+  const ids = Array.from({ length: lanes }, (_, i) => `a${i}`);
+  await Promise.all(
+    ids.map((accountId) =>
+      store.accounts.put(scope, accountId, by(NOON), () => accountChange({ ...account, tls: 'none', port })),
+    ),
+  );
+  return ids;
+}
+
+const enqueue = async (
+  { store }: VirtualWorld,
+  tenantId: string,
+  prefix: string,
+  accountIds: readonly string[],
+) => {
+  const messages = accountIds.map((accountId, i) => newMessage(`${prefix}${i}`, { accountId }));
+  await store.queue.enqueue(tenantScope(tenantId), messages, Date.now());
+};
+
+const always = (millis: number, isDown = false): VirtualServer => ({
+  millis,
+  isDown: () => isDown,
+  answer: () => 'take',
+  answered: () => undefined,
+});
+
+describe('when room for claims is scarce', () => {
+  const ROOM = 1024;
+  const CONNECTIONS = 4;
+  const heldBy = ({ raw }: VirtualWorld): Map<string, number> =>
+    new Map(
+      raw
+        .prepare("SELECT tenant_id, COUNT(*) FROM messages WHERE state = 'sending' GROUP BY tenant_id")
+        .raw()
+        .all() as Array<[string, number]>,
+    );
+
+  test.each([
+    { hogs: 1, millis: 60_000 },
+    { hogs: 3, millis: 2000 },
+  ])(
+    '$hogs tenant(s) with a hundred lanes and more share it, and leave room to others at any moment',
+    async ({ hogs, millis }) => {
+      const world = await openVirtualWorld((port) => always(port === 1 ? 0 : millis * port));
+      try {
+        const { raw, store } = world;
+        const tenants = Array.from({ length: hogs }, (_, i) => `hog${i}`);
+        for (const [i, id] of tenants.entries()) {
+          const accounts = await addTenant(world, id, {
+            lanes: 150,
+            port: 2 + i,
+            maxConnections: CONNECTIONS,
+          });
+          await enqueue(world, id, 'm', Array.from({ length: 5 }, () => accounts).flat());
+        }
+        await addTenant(world, 'small', { lanes: 1, port: 1 });
+        for (let i = 0; i < 20; i++) {
+          world.at(NOON + i * 777, async () => {
+            await enqueue(world, 'small', `m${i}-`, ['a0', 'a0', 'a0']);
+            world.dispatcher.wake();
+          });
+        }
+        await world.dispatcher.start();
+        await world.idle();
+        const first = tenants.map((id) => heldBy(world).get(id) ?? 0);
+        expect(Math.max(...first) - Math.min(...first)).toBeLessThanOrEqual(1);
+        const waiting = raw.prepare(
+          `SELECT DISTINCT tenant_id FROM messages AS m WHERE state = 'ready' AND ${CONNECTIONS} >
+           (SELECT COUNT(*) FROM messages AS o WHERE o.state = 'sending' AND o.account_pk = m.account_pk)`,
+        );
+        const unsent = raw.prepare("SELECT 1 FROM messages WHERE state NOT IN ('sent') LIMIT 1");
+        let moments = 0;
+        await world.pass(() => {
+          if (moments++ % 10 > 0) return false;
+          const held = heldBy(world);
+          const free = ROOM - [...held.values()].reduce((sum, n) => sum + n, 0);
+          // Each can take half of what the others left at the most.
+          expect(free).toBeGreaterThanOrEqual(Math.floor(ROOM / 2 ** hogs) - hogs);
+          // Who has to wait has as much as is left for everybody else.
+          for (const tenant of waiting.pluck().all() as string[])
+            expect(held.get(tenant) ?? 0).toBeGreaterThanOrEqual(free);
+          return unsent.get() === undefined;
+        }, NOON + DAY);
+        const ofSmall = claimsSeen(raw).filter(({ tenant_id }) => tenant_id === 'small');
+        expect(ofSmall).toHaveLength(60);
+        expect(ofSmall.filter(({ at, due_at }) => at !== due_at)).toEqual([]);
+        expect((await store.claims.lanesReady()).length).toBe(0);
+      } finally {
+        await world.close();
+      }
+    },
+  );
+});
+
+describe('lanes that wait', () => {
+  /** What is asked of the store when nothing can be done, and then when one message of another lane arrives. */
+  async function callsWith(lanes: number): Promise<{ idle: string[]; arrival: string[] }> {
+    const world = await openVirtualWorld((port) => always(0, port === 2));
+    try {
+      const limited = await addTenant(world, 'limited', { lanes, port: 1, limitDay: 1 });
+      const down = await addTenant(world, 'down', { lanes, port: 2 });
+      await addTenant(world, 'other', { lanes: 1, port: 1 });
+      await enqueue(world, 'limited', 'm', [...limited, ...limited]);
+      await enqueue(world, 'down', 'm', [...down, ...down]);
+      await enqueue(world, 'other', 'first', ['a0']);
+      await world.dispatcher.start();
+      await world.idle();
+      const callsOf = async (what: () => Promise<void>): Promise<string[]> => {
+        world.calls.length = 0;
+        await what();
+        world.dispatcher.wake();
+        await world.idle();
+        return [...world.calls];
+      };
+      const waiting = world.raw.prepare("SELECT COUNT(*) FROM messages WHERE state = 'ready'").pluck().get();
+      expect(waiting).toBe(3 * lanes);
+      return {
+        idle: await callsOf(async () => undefined),
+        arrival: await callsOf(() => enqueue(world, 'other', 'second', ['a0'])),
+      };
+    } finally {
+      await world.close();
+    }
+  }
+
+  test('limited or down, cost nothing: two hundred of each no more than one', async () => {
+    const [one, many] = [await callsWith(1), await callsWith(200)];
+    expect(many).toEqual(one);
+    expect(one.idle.filter((call) => /claimDue|accounts|settle/.test(call))).toEqual([]);
+    expect(one.idle.length).toBeLessThan(6);
+  });
+});
+
+test('what arrives all at once for an idle lane is claimed with the commit no more than once', async () => {
+  const world = await openVirtualWorld(() => always(SECOND));
+  try {
+    await addTenant(world, 'acme', { lanes: 1, port: 1, maxConnections: 1 });
+    await enqueue(world, 'acme', 'first', ['a0']);
+    await world.dispatcher.start();
+    const sent = world.raw.prepare("SELECT COUNT(*) FROM messages WHERE state = 'sent'").pluck();
+    await world.pass(() => sent.get() === 1, NOON + MINUTE);
+    await Promise.all(Array.from({ length: 20 }, (_, i) => enqueue(world, 'acme', `n${i}-`, ['a0'])));
+    await world.idle();
+    expect(claimsSeen(world.raw)).toHaveLength(2);
+    world.dispatcher.wake();
+    await world.pass(() => sent.get() === 21, NOON + MINUTE);
+    expectRoomKept(claimsSeen(world.raw));
+  } finally {
+    await world.close();
+  }
+});
