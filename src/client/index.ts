@@ -63,6 +63,12 @@ export interface Client {
   addMessages(batch: MessageBatchRequest): Promise<MessageBatchAnswer>;
   listMessages(filter?: MessageListRequest): Promise<{ messages: MessageWire[]; next_cursor?: string }>;
   getMessage(tenantId: string | undefined, id: string): Promise<MessageWire>;
+  /**
+   * Removes messages that have been final for longer than so many seconds, the server's retention time when left out.
+   *
+   * @returns How many were removed.
+   */
+  cleanupMessages(tenantId: string | undefined, olderThanSeconds?: number): Promise<number>;
   /** Sends what is due now. */
   runNow(tenantId?: string): Promise<void>;
   /** The OpenAPI document of the server. */
@@ -147,6 +153,13 @@ export function createClient(options: ClientOptions): Client {
     listMessages: async (filter = {}) => as(await get('/messages', { ...filter })),
     getMessage: async (tenantId, id) =>
       as(await get(`/messages/${encodeURIComponent(id)}`, { tenant_id: tenantId })),
+    async cleanupMessages(tenantId, olderThanSeconds) {
+      const body = {
+        ...(tenantId === undefined ? {} : { tenant_id: tenantId }),
+        ...(olderThanSeconds === undefined ? {} : { older_than_seconds: olderThanSeconds }),
+      };
+      return Number((await request({ method: 'POST', path: '/commands/cleanup-messages', body })).removed);
+    },
     async runNow(tenantId) {
       await request({ method: 'POST', path: '/commands/run-now', query: { tenant_id: tenantId } });
     },

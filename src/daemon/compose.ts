@@ -18,6 +18,7 @@ import { unlockKeys } from '../services/unlock-keys.js';
 import { takeServerLock } from '../store/server-lock.js';
 import { openStoreAndMigrate, type Store } from '../store/store.js';
 import { AuditLog } from './audit-log.js';
+import { CleanUp } from './clean-up.js';
 import { openListener } from './listener.js';
 import { LiveKeyring } from './live-keyring.js';
 import { createLog, type LineSink } from './log.js';
@@ -123,6 +124,7 @@ async function compose(options: DaemonOptions, undo: Array<() => unknown>): Prom
     trustedProxies: config.trustedProxies,
     runNow: (tenantId) => dispatcher.runNow(tenantId),
     defaultPriority: config.defaultPriority,
+    retention: config.retention,
     log,
   });
   const { port, url } = listener;
@@ -160,6 +162,9 @@ async function compose(options: DaemonOptions, undo: Array<() => unknown>): Prom
   undo.push(stopWatching);
   undo.push(() => dispatcher.stop(UNDO_GRACE_MS));
   if (config.schedulerActive) await dispatcher.start();
+  const cleanUp = new CleanUp({ store: store.cleanup, retention: config.retention, now: Date.now, log });
+  cleanUp.start();
+  undo.push(() => cleanUp.stop());
   // Last of all that can fail: a token that is made is shown, or nobody could ever know it.
   const token = await settleAdminToken(store, options.apiToken, { mayCreate, by });
   listener.serve(app.fetch);
@@ -183,6 +188,7 @@ async function compose(options: DaemonOptions, undo: Array<() => unknown>): Prom
       const closed = listener.close();
       await dispatcher.stop(deadlineMs);
       await closed;
+      await cleanUp.stop();
       await authAudit.close();
       await store.close();
       removeRunState(paths.runState);

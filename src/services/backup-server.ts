@@ -67,12 +67,20 @@ function targetOf(server: string, { directory }: ServerPaths, { file, now }: Bac
   if (file === undefined) {
     const folder = join(directory, 'backups');
     makePrivateDirectory(folder);
-    return join(folder, name);
+    return freeName(join(folder, name));
   }
   const path = resolve(file);
   if (statSync(path, { throwIfNoEntry: false })?.isDirectory() === true) return join(path, name);
   makeDirectoryOf(path);
   return path;
+}
+
+/** Two backups may be made within a second. */
+function freeName(path: string): string {
+  for (let n = 1; ; n++) {
+    const free = n === 1 ? path : path.replace(/\.db$/, `-${n}.db`);
+    if (!existsSync(free)) return free;
+  }
 }
 
 /** The server's own files are never written over, whatever was asked for. */

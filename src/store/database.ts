@@ -8,6 +8,7 @@ import { MailProxyError } from '../core/errors.js';
 export type Db = Database.Database;
 
 const FULL = 2;
+const LOG_KEPT_BYTES = 64 * 1024 * 1024;
 
 /** Marks a file as ours ("MPRX"), so that some other program's database is never touched by mistake. */
 export const APPLICATION_ID = 0x4d_50_52_58;
@@ -63,6 +64,8 @@ export function openDatabase(path: string, options: { create: boolean }): Db {
     db.pragma('synchronous = FULL');
     db.pragma('foreign_keys = ON');
     db.pragma('wal_autocheckpoint = 2000');
+    // A long reader makes the log grow; once it is gone the space is given back, down to this.
+    db.pragma(`journal_size_limit = ${LOG_KEPT_BYTES}`);
     assertDurable(db, path);
     db.pragma('busy_timeout = 0');
     return db;

@@ -3,6 +3,7 @@ import { MailProxyError } from '../core/errors.js';
 import { type AccountStore, createAccountStore } from './accounts.js';
 import { type AuditStore, createAuditStore } from './audit.js';
 import { type ClaimStore, createClaimStore } from './claims.js';
+import { type CleanupStore, createCleanupStore } from './cleanup.js';
 import { type Db, openDatabase } from './database.js';
 import { createKeyStore, type KeyStore } from './keys.js';
 import { createMessageStore, type MessageStore } from './messages.js';
@@ -27,6 +28,7 @@ export interface Store {
   readonly messages: MessageStore;
   readonly queue: QueueStore;
   readonly claims: ClaimStore;
+  readonly cleanup: CleanupStore;
   /** Path of the database file. */
   readonly path: string;
   /** Changes whenever another connection commits: a cheap way to notice what a command of the CLI changed. */
@@ -56,6 +58,7 @@ function storeOver(db: Db): Store {
     messages: createMessageStore(sql),
     queue: createQueueStore(sql, writer),
     claims: createClaimStore(sql, writer),
+    cleanup: createCleanupStore(sql, writer),
     path: db.name,
     async dataVersion() {
       return db.pragma('data_version', { simple: true }) as number;

@@ -91,9 +91,10 @@ describe('a backup', () => {
     await server.enqueue('acme', 'm1');
     const { file } = await backup();
     await server.enqueue('acme', 'm2');
-    await expect(backup()).rejects.toMatchObject({ code: 'already_exists' });
+    await expect(backup({ file })).rejects.toMatchObject({ code: 'already_exists' });
+    expect((await backup()).file).toBe(file.replace('.db', '-2.db'));
     expect(await server.ids(file)).toEqual(['m1']);
-    await backup({ overwrite: true });
+    await backup({ file, overwrite: true });
     expect(await server.ids(file)).toEqual(['m1', 'm2']);
     for (const name of [server.database, join(server.directory, 'encryption.key')]) {
       await expect(backup({ file: name, overwrite: true })).rejects.toMatchObject({ code: 'usage' });

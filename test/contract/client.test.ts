@@ -79,6 +79,7 @@ test('every method speaks to its route', async () => {
   expect((await own.listMessages({ status: 'pending' })).messages).toMatchObject([{ id: 'a/b' }]);
   expect(await own.getMessage(undefined, 'a/b')).toMatchObject({ subject: 'Hello' });
   expect(await own.status()).toMatchObject({ pending_messages: 1, version: '1.2.3' });
+  expect(await own.cleanupMessages(undefined, 0)).toBe(0);
   await own.runNow();
   expect(server.calls.at(-1)).toEqual({ runNow: 'initech' });
   await own.deleteAccount(undefined, 'smtp1', { force: true });

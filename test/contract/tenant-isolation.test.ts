@@ -76,6 +76,9 @@ const CASES: Record<string, Case> = {
   'GET /messages': { query: (ids) => ({ account_id: ids.account, batch_code: `batch-${ids.account}` }) },
   'GET /messages/{id}': { params: { id: 'message' } },
   'POST /commands/run-now': { bodies: (tenant) => [named(tenant)] },
+  'POST /commands/cleanup-messages': {
+    bodies: (tenant) => [named(tenant), named(tenant, { older_than_seconds: 0 })],
+  },
   'POST /tenant/{id}/api-key': { admin: true, params: { id: 'tenant' }, bodies: () => [{}] },
   'DELETE /tenant/{id}/api-key': { admin: true, params: { id: 'tenant' } },
   'GET /tenant/{id}/tokens': { admin: true, params: { id: 'tenant' } },

@@ -76,6 +76,7 @@ export async function openTestApp(changes: Partial<AppDeps> = {}): Promise<TestA
     wake: () => calls.push('wake'),
     runNow: (runNow) => calls.push({ runNow }),
     defaultPriority: 2,
+    retention: 7 * 86_400_000,
     log: { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') },
     ...changes,
   });
