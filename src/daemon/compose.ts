@@ -22,6 +22,7 @@ import { CleanUp } from './clean-up.js';
 import { openListener } from './listener.js';
 import { LiveKeyring } from './live-keyring.js';
 import { createLog, type LineSink } from './log.js';
+import { quietAboutStore } from './quiet-log.js';
 import { watchOtherWriters } from './wakeup.js';
 
 /** How a daemon is started. */
@@ -79,7 +80,10 @@ async function compose(options: DaemonOptions, undo: Array<() => unknown>): Prom
     env: options.env,
     stored: { host: await store.settings.get('host'), port: await store.settings.get('port') },
   });
-  const log = createLog({ level: config.logLevel, format: config.logFormat, sink: options.sink });
+  const log = quietAboutStore(
+    createLog({ level: config.logLevel, format: config.logFormat, sink: options.sink }),
+    Date.now,
+  );
   if (backup !== undefined) log.info(`The database was migrated; a copy of the old one is ${backup}`);
 
   // The port is taken before any secret is made: one that is made is always shown.
