@@ -40,8 +40,11 @@ export function answerErrors({ log }: Pick<AppDeps, 'log'>): ErrorHandler<AppEnv
     if (error instanceof MailProxyError) {
       const { status } = ERROR_CODES[error.code];
       const isAdmin = c.get('caller')?.principal.kind === 'admin';
-      if (isAdmin || !isOperatorsAffair(error)) return c.json(answerOf(error), status);
-      log.error(error.message, { route: c.get('route'), err: error });
+      if (!isOperatorsAffair(error)) return c.json(answerOf(error), status);
+      // Trouble of the store is in the log whoever meets it.
+      if (!isAdmin || error.code === 'store_unavailable')
+        log.error(error.message, { route: c.get('route'), err: error });
+      if (isAdmin) return c.json(answerOf(error), status);
       const answer = error.code === 'store_unavailable' ? STORE_UNAVAILABLE : OPERATORS_AFFAIR;
       return c.json({ ok: false, error: answer, code: error.code } satisfies ErrorAnswer, status);
     }

@@ -171,6 +171,23 @@ describe('what is restored', () => {
   });
 });
 
+it('leaves messages that were on their way uncertain, as a crash does, and the others as they were', async () => {
+  edit((db) =>
+    db.exec(
+      "UPDATE messages SET state = 'sending', lease_until = 1, claimed_at = 1, claim = 1, handed_over = (id = 'm1')",
+    ),
+  );
+  await server.stop();
+  await restore();
+  const { context, close } = await openServer('alpha', server.directory, server.env);
+  expect(await context.store.claims.recover(NOON, 'all', () => 0.5)).toEqual({
+    freed: 1,
+    retried: 1,
+    held: 0,
+  });
+  await close();
+});
+
 describe('a restore is refused, and changes nothing,', () => {
   const refused = async (code: string, changes: Partial<RestoreRequest> = {}): Promise<string> => {
     const before = { files: filesIn(server.directory), ids: await server.ids() };
