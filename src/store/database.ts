@@ -64,6 +64,8 @@ export function openDatabase(path: string, options: { create: boolean }): Db {
     db.pragma('synchronous = FULL');
     db.pragma('foreign_keys = ON');
     db.pragma('wal_autocheckpoint = 2000');
+    // Enough for what is hot of a queue of any length.
+    db.pragma('cache_size = -8000');
     // A statement that may have to be undone alone keeps what it needs for that in memory, not in a file of its own.
     db.pragma('temp_store = MEMORY');
     // A long reader makes the log grow; once it is gone the space is given back, down to this.
