@@ -11,7 +11,7 @@ export interface RoutingProblem {
 }
 
 /** Commands that may name a server which does not exist yet. */
-const CREATING = new Set(['start', 'serve']);
+const CREATING = new Set(['start', 'serve', 'restore']);
 
 /** Refuses a first word that can be no server, or is a slip of a command and no server that is there. */
 export function serverProblem(

@@ -83,6 +83,12 @@ export interface Client {
     id: string,
     resolution: { outcome: 'sent' | 'retry' | 'error'; reason?: string | undefined },
   ): Promise<MessageWire>;
+  /**
+   * Removes messages that have been final for longer than so many seconds, the server's retention time when left out.
+   *
+   * @returns How many were removed.
+   */
+  cleanupMessages(tenantId: string | undefined, olderThanSeconds?: number): Promise<number>;
   /** Sends what is due now. */
   runNow(tenantId?: string): Promise<void>;
   /** The OpenAPI document of the server. */
@@ -201,6 +207,13 @@ export function createClient(options: ClientOptions): Client {
           body,
         }),
       ),
+    async cleanupMessages(tenantId, olderThanSeconds) {
+      const body = {
+        ...(tenantId === undefined ? {} : { tenant_id: tenantId }),
+        ...(olderThanSeconds === undefined ? {} : { older_than_seconds: olderThanSeconds }),
+      };
+      return Number((await request({ method: 'POST', path: '/commands/cleanup-messages', body })).removed);
+    },
     async runNow(tenantId) {
       await request({ method: 'POST', path: '/commands/run-now', query: { tenant_id: tenantId } });
     },

@@ -18,7 +18,7 @@ export default class Delete extends ServerCommand {
     const [database] = filesElsewhere(server.directory, process.env);
     const places = database === undefined ? server.directory : `${server.directory} and ${database}`;
     await confirmOrRefuse(
-      `Delete server ${server.name} with all tenants, accounts, messages and its key (${places})?`,
+      `Delete server ${server.name} with all tenants, accounts, messages, backups in it and its key (${places})?`,
       flags.force,
     );
     await deleteServer(server.name, server.directory, process.env);

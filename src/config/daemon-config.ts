@@ -1,7 +1,8 @@
 import { parseNetworks } from '../core/destination.js';
 import { MailProxyError } from '../core/errors.js';
 import { DEFAULT_PRIORITY, parsePriority } from '../core/priority.js';
-import type { Priority } from '../core/types.js';
+import { DEFAULT_RETENTION_MS } from '../core/retention.js';
+import type { Millis, Priority } from '../core/types.js';
 
 /** Levels of the log. */
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
@@ -16,6 +17,8 @@ export interface ResolvedDaemonConfig {
   logFormat: 'text' | 'json';
   schedulerActive: boolean;
   defaultPriority: Priority;
+  /** How long the row of a final message is kept. */
+  retention: Millis;
   /** Networks whose `X-Real-IP` is believed. */
   trustedProxies: string[];
 }
@@ -74,6 +77,7 @@ export function resolveDaemonConfig({ flags, env, stored }: ConfigSources): Reso
     logFormat: format,
     schedulerActive: booleanFrom('GMP_SCHEDULER_ACTIVE', env.GMP_SCHEDULER_ACTIVE, true),
     defaultPriority: defaultPriorityFrom(env),
+    retention: retentionFrom(env.GMP_DELIVERY_REPORT_RETENTION_SECONDS),
     trustedProxies: proxiesFrom(env.GMP_TRUSTED_PROXIES),
   };
 }
@@ -91,6 +95,20 @@ export function defaultPriorityFrom(env: Readonly<Record<string, string | undefi
   } catch {
     throw invalid('GMP_DEFAULT_PRIORITY', '0 to 3 or "immediate", "high", "medium" or "low"');
   }
+}
+
+/** A hundred years: more is a slip. */
+const LONGEST_RETENTION_SECONDS = 100 * 365 * 86_400;
+
+function retentionFrom(text: string | undefined): Millis {
+  if (text === undefined || text === '') return DEFAULT_RETENTION_MS;
+  if (!/^\d{1,10}$/.test(text) || Number(text) > LONGEST_RETENTION_SECONDS) {
+    throw invalid(
+      'GMP_DELIVERY_REPORT_RETENTION_SECONDS',
+      'a whole number of seconds, at most a hundred years',
+    );
+  }
+  return Number(text) * 1000;
 }
 
 const LOOPBACK = ['127.0.0.0/8', '::1/128'];

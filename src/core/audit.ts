@@ -27,6 +27,8 @@ export const AUDIT_EVENT_NAMES = [
   'key.retired',
   'secrets.reencrypted',
   'config.changed',
+  'backup.created',
+  'backup.restored',
 ] as const;
 
 /** Name of an event of the audit trail. */
@@ -141,6 +143,10 @@ export function auditSentence(
       return `${count} secret(s) encrypted anew under key ${subject}`;
     case 'config.changed':
       return `Setting '${subject}' changed`;
+    case 'backup.created':
+      return `Backup '${subject}' made`;
+    case 'backup.restored':
+      return `Backup '${subject}' restored`;
     case 'audit.started':
       return 'A new audit chain begins';
     case 'audit.archived':

@@ -59,3 +59,8 @@ export function formatIso(millis: Millis): string {
 export function formatRfc5322(millis: Millis): string {
   return new Date(millis).toUTCString().replace('GMT', '+0000');
 }
+
+/** A moment in UTC as a part of a file's name: `20300131T090507Z`. */
+export function formatFileTime(millis: Millis): string {
+  return new Date(millis).toISOString().replace(/\.\d+/, '').replaceAll(/[-:]/g, '');
+}

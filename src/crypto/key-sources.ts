@@ -99,6 +99,11 @@ export function rotatedKeyFile(serverDirectory: string, keyId: string): string {
   return join(serverDirectory, 'keys', `${keyId}.key`);
 }
 
+/** Where the file of a retired key is put aside: backups made before still need it. */
+export function retiredKeyFile(serverDirectory: string, keyId: string): string {
+  return join(serverDirectory, 'keys', 'retired', `${keyId}.key`);
+}
+
 /**
  * Finds every key this process has, in order of priority: the environment, the secrets file, the systemd
  * credential, the server's own file (or the rotated file that the store records), then the previous keys. The first

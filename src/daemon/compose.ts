@@ -20,9 +20,11 @@ import { unlockKeys } from '../services/unlock-keys.js';
 import { takeServerLock } from '../store/server-lock.js';
 import { openStoreAndMigrate, type Store } from '../store/store.js';
 import { AuditLog } from './audit-log.js';
+import { CleanUp } from './clean-up.js';
 import { openListener } from './listener.js';
 import { LiveKeyring } from './live-keyring.js';
 import { createLog, type LineSink } from './log.js';
+import { quietAboutStore } from './quiet-log.js';
 import { watchOtherWriters } from './wakeup.js';
 
 /** How a daemon is started. */
@@ -81,7 +83,10 @@ async function compose(options: DaemonOptions, undo: Array<() => unknown>): Prom
     env: options.env,
     stored: { host: await store.settings.get('host'), port: await store.settings.get('port') },
   });
-  const log = createLog({ level: config.logLevel, format: config.logFormat, sink: options.sink });
+  const log = quietAboutStore(
+    createLog({ level: config.logLevel, format: config.logFormat, sink: options.sink }),
+    Date.now,
+  );
   if (backup !== undefined) log.info(`The database was migrated; a copy of the old one is ${backup}`);
 
   // The port is taken before any secret is made: one that is made is always shown.
@@ -130,6 +135,7 @@ async function compose(options: DaemonOptions, undo: Array<() => unknown>): Prom
     trustedProxies: config.trustedProxies,
     runNow: (tenantId) => dispatcher.runNow(tenantId),
     defaultPriority: config.defaultPriority,
+    retention: config.retention,
     log,
   });
   const { port, url } = listener;
@@ -167,6 +173,9 @@ async function compose(options: DaemonOptions, undo: Array<() => unknown>): Prom
   undo.push(stopWatching);
   undo.push(() => dispatcher.stop(UNDO_GRACE_MS));
   if (config.schedulerActive) await dispatcher.start();
+  const cleanUp = new CleanUp({ store: store.cleanup, retention: config.retention, now: Date.now, log });
+  cleanUp.start();
+  undo.push(() => cleanUp.stop());
   // Last of all that can fail: a token that is made is shown, or nobody could ever know it.
   const token = await settleAdminToken(store, options.apiToken, { mayCreate, by });
   listener.serve(app.fetch);
@@ -191,6 +200,7 @@ async function compose(options: DaemonOptions, undo: Array<() => unknown>): Prom
       await dispatcher.stop(deadlineMs);
       await sender.close();
       await closed;
+      await cleanUp.stop();
       await authAudit.close();
       await store.close();
       removeRunState(paths.runState);

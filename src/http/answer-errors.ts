@@ -16,6 +16,9 @@ function answerOf(error: MailProxyError): ErrorAnswer {
   return error.status === 422 ? { ...answer, issues: error.issues ?? [] } : answer;
 }
 
+const STORE_UNAVAILABLE = 'The store cannot be used at the moment: try again later.';
+const OPERATORS_AFFAIR = 'The server cannot do this at the moment: its operator finds the reason in its log.';
+
 /** What is wrong with the machine or its keys is for its operator; sentences about that hold paths and names. */
 function isOperatorsAffair(error: MailProxyError): boolean {
   return error.status === 503 || error.code === 'credential_unreadable';
@@ -28,25 +31,28 @@ function isStoreTrouble(error: Error): boolean {
 }
 
 /**
- * Makes the handler of everything that is thrown. A failure of the interface is answered as it stands, to a tenant without
- * what is the operator's affair; anything else is a
+ * Makes the handler of everything that is thrown. A failure of the interface is answered as it stands, to others than the
+ * admin without what is the operator's affair; anything else is a
  * defect, which is logged and of which the client learns nothing.
  */
 export function answerErrors({ log }: Pick<AppDeps, 'log'>): ErrorHandler<AppEnv> {
   return function answerError(error, c) {
     if (error instanceof MailProxyError) {
       const { status } = ERROR_CODES[error.code];
-      const isTenant = c.get('caller')?.principal.kind === 'tenant';
-      if (!isTenant || !isOperatorsAffair(error)) return c.json(answerOf(error), status);
-      log.error(error.message, { route: c.get('route'), err: error });
-      const answer = 'The server cannot do this at the moment: its operator finds the reason in its log.';
+      const isAdmin = c.get('caller')?.principal.kind === 'admin';
+      if (!isOperatorsAffair(error)) return c.json(answerOf(error), status);
+      // Trouble of the store is in the log whoever meets it.
+      if (!isAdmin || error.code === 'store_unavailable')
+        log.error(error.message, { route: c.get('route'), err: error });
+      if (isAdmin) return c.json(answerOf(error), status);
+      const answer = error.code === 'store_unavailable' ? STORE_UNAVAILABLE : OPERATORS_AFFAIR;
       return c.json({ ok: false, error: answer, code: error.code } satisfies ErrorAnswer, status);
     }
     if (isStoreTrouble(error)) {
       log.error('The database cannot be used.', { route: c.get('route'), err: error });
       const answer: ErrorAnswer = {
         ok: false,
-        error: 'The store cannot be used at the moment: try again later.',
+        error: STORE_UNAVAILABLE,
         code: 'store_unavailable',
       };
       return c.json(answer, ERROR_CODES.store_unavailable.status);

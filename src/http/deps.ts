@@ -30,6 +30,8 @@ export interface AppDeps {
   runNow(tenantId?: string): void;
   /** Priority of messages when neither they nor their batch name one. */
   defaultPriority: Priority;
+  /** How long rows of final messages are kept. */
+  retention: Millis;
   log: Log;
   /** Largest request body in bytes. @defaultValue 16 MiB */
   bodyLimit?: number;

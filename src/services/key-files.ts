@@ -11,8 +11,9 @@ import {
   writeSync,
 } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { readRawKeyFile, rotatedKeyFile, serverKeyFile } from '../crypto/key-sources.js';
+import { readRawKeyFile, retiredKeyFile, rotatedKeyFile, serverKeyFile } from '../crypto/key-sources.js';
 import { KEY_BYTES, keyIdOf } from '../crypto/secret-box.js';
+import { syncPath } from '../store/durable-files.js';
 
 /** Makes 32 random bytes. */
 export function generateKey(): Buffer {
@@ -36,8 +37,8 @@ export function writeKeyFile(path: string, key: Buffer): void {
     closeSync(fd);
   }
   renameSync(temporary, path);
-  syncDirectory(dirname(path));
-  syncDirectory(dirname(dirname(path)));
+  syncPath(dirname(path));
+  syncPath(dirname(dirname(path)));
 }
 
 /**
@@ -46,14 +47,14 @@ export function writeKeyFile(path: string, key: Buffer): void {
  * @returns Where it is now; undefined when the key has no file in the server's directory.
  */
 export function retireKeyFile(serverDirectory: string, keyId: string): string | undefined {
-  const retired = join(serverDirectory, 'keys', 'retired', `${keyId}.key`);
+  const retired = retiredKeyFile(serverDirectory, keyId);
   for (const path of [rotatedKeyFile(serverDirectory, keyId), serverKeyFile(serverDirectory)]) {
     const key = readRawKeyFile(path);
     if (key === undefined || keyIdOf(key) !== keyId) continue;
     mkdirSync(dirname(retired), { recursive: true, mode: 0o700 });
     renameSync(path, retired);
-    syncDirectory(dirname(retired));
-    syncDirectory(dirname(path));
+    syncPath(dirname(retired));
+    syncPath(dirname(path));
     return retired;
   }
   return undefined;
@@ -73,13 +74,4 @@ export function unrecordedKeyFile(
     if (key !== undefined && keyIdOf(key) === id) return { id, key };
   }
   return undefined;
-}
-
-function syncDirectory(path: string): void {
-  const fd = openSync(path, 'r');
-  try {
-    fsyncSync(fd);
-  } finally {
-    closeSync(fd);
-  }
 }

@@ -2,6 +2,7 @@ import { statSync } from 'node:fs';
 import { userInfo } from 'node:os';
 import { serverPaths } from '../config/server-paths.js';
 import { MailProxyError } from '../core/errors.js';
+import type { Actor } from '../core/types.js';
 import type { Environment } from '../crypto/key-sources.js';
 import { openStore } from '../store/store.js';
 import { unlockAudit } from './audit-chain.js';
@@ -34,7 +35,7 @@ export async function openServer(server: string, directory: string, env: Environ
     // Without its key the trail cannot be written, and nothing that is audited can be changed here.
     await unlockAudit(store, keyring);
     return {
-      context: { store, keyring, actor: { kind: 'os-user', name: userName() }, now: Date.now },
+      context: { store, keyring, actor: operator(), now: Date.now },
       close: () => store.close(),
     };
   } catch (error) {
@@ -51,6 +52,11 @@ function refuseOpenDirectory(directory: string): void {
       `${directory} can be entered by others: run "chmod 700 ${directory}".`,
     );
   }
+}
+
+/** The user of the system, as whom a command acts. */
+export function operator(): Actor {
+  return { kind: 'os-user', name: userName() };
 }
 
 function userName(): string {

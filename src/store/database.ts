@@ -8,6 +8,7 @@ import { MailProxyError } from '../core/errors.js';
 export type Db = Database.Database;
 
 const FULL = 2;
+const LOG_KEPT_BYTES = 64 * 1024 * 1024;
 
 /** Marks a file as ours ("MPRX"), so that some other program's database is never touched by mistake. */
 export const APPLICATION_ID = 0x4d_50_52_58;
@@ -63,8 +64,12 @@ export function openDatabase(path: string, options: { create: boolean }): Db {
     db.pragma('synchronous = FULL');
     db.pragma('foreign_keys = ON');
     db.pragma('wal_autocheckpoint = 2000');
+    // Enough for what is hot of a queue of any length.
+    db.pragma('cache_size = -8000');
     // A statement that may have to be undone alone keeps what it needs for that in memory, not in a file of its own.
     db.pragma('temp_store = MEMORY');
+    // A long reader makes the log grow; once it is gone the space is given back, down to this.
+    db.pragma(`journal_size_limit = ${LOG_KEPT_BYTES}`);
     assertDurable(db, path);
     db.pragma('busy_timeout = 0');
     return db;

@@ -5,6 +5,7 @@ import { type AuditStore, createAuditStore } from './audit.js';
 import { createClaimAtOnce } from './claim-at-once.js';
 import { createClaiming } from './claiming.js';
 import { type ClaimStore, createClaimStore } from './claims.js';
+import { type CleanupStore, createCleanupStore } from './cleanup.js';
 import { type Db, openDatabase } from './database.js';
 import { createDeleteMessages, type DeleteMessages } from './delete-messages.js';
 import { createKeyStore, type KeyStore } from './keys.js';
@@ -40,6 +41,7 @@ export interface Store {
   readonly retries: RetryStore;
   readonly deleteMessages: DeleteMessages;
   readonly resolveMessage: ResolveMessage;
+  readonly cleanup: CleanupStore;
   /** Path of the database file. */
   readonly path: string;
   /** Changes whenever another connection commits: a cheap way to notice what a command of the CLI changed. */
@@ -77,6 +79,7 @@ function storeOver(db: Db): Store {
     retries: createRetryStore(sql, writer, note),
     deleteMessages: createDeleteMessages(sql, writer, append),
     resolveMessage: createResolveMessage(sql, writer, append, note),
+    cleanup: createCleanupStore(sql, writer),
     path: db.name,
     async dataVersion() {
       return db.pragma('data_version', { simple: true }) as number;

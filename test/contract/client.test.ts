@@ -96,6 +96,7 @@ test('every method speaks to its route', async () => {
     not_found: ['none'],
     in_progress: [],
   });
+  expect(await own.cleanupMessages(undefined, 0)).toBe(0);
   await own.runNow();
   expect(server.calls.at(-1)).toEqual({ runNow: 'initech' });
   await own.deleteAccount(undefined, 'smtp1', { force: true });

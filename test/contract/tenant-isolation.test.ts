@@ -98,6 +98,9 @@ const CASES: Record<string, Case> = {
   'POST /commands/suspend': { query: (ids) => ({ batch_code: `held-${ids.account}` }) },
   'POST /commands/activate': { query: (ids) => ({ batch_code: `held-${ids.account}` }) },
   'POST /commands/run-now': { bodies: (tenant) => [named(tenant)] },
+  'POST /commands/cleanup-messages': {
+    bodies: (tenant) => [named(tenant), named(tenant, { older_than_seconds: 0 })],
+  },
   'POST /tenant/{id}/api-key': { admin: true, params: { id: 'tenant' }, bodies: () => [{}] },
   'DELETE /tenant/{id}/api-key': { admin: true, params: { id: 'tenant' } },
   'GET /tenant/{id}/tokens': { admin: true, params: { id: 'tenant' } },

@@ -344,6 +344,9 @@ async function everythingElse(): Promise<void> {
       'start myserver',
     ].map((line) => run(line)),
     run('serve myserver'),
+    // Outside the server's directory, which is deleted below: it is searched like every file of the home.
+    run(`myserver backup ${e2e.home}/backup.db`),
+    run(`myserver restore ${e2e.home}/backup.db --force`),
     // What fails with a secret in its hands.
     run('myserver nosuch accounts add --host h --user u --password-stdin', secrets.stdin.secret),
     run(
@@ -468,7 +471,9 @@ describe('11: no secret is found', () => {
     const files = readdirSync(e2e.home, { recursive: true, withFileTypes: true }).filter((entry) =>
       entry.isFile(),
     );
-    expect(files.map(({ name }) => name)).toContain('mail_service.db-wal');
+    expect(files.map(({ name }) => name)).toEqual(
+      expect.arrayContaining(['mail_service.db-wal', 'backup.db']),
+    );
     for (const { parentPath, name } of files) {
       // A key's own file is where it belongs.
       if (name.endsWith('.key')) continue;

@@ -53,9 +53,14 @@ export const GLOBEX = 'globex-secret-token';
 /** Opens a {@link TestApp}. */
 export async function openTestApp(changes: Partial<AppDeps> = {}): Promise<TestApp> {
   const opened = await openTestStore();
-  await opened.setAdminToken(ADMIN);
   await opened.addTenant('acme', ACME);
   await opened.addTenant('globex', GLOBEX);
+  return await openTestAppOver(opened, changes);
+}
+
+/** Opens a {@link TestApp} over a store that is there already, with its tenants; their tokens are its own affair. */
+export async function openTestAppOver(opened: TestStore, changes: Partial<AppDeps> = {}): Promise<TestApp> {
+  await opened.setAdminToken(ADMIN);
   const log: LogLine[] = [];
   const calls: TestApp['calls'] = [];
   const at =
@@ -77,6 +82,7 @@ export async function openTestApp(changes: Partial<AppDeps> = {}): Promise<TestA
     changed: () => calls.push('wake'),
     runNow: (runNow) => calls.push({ runNow }),
     defaultPriority: 2,
+    retention: 7 * 86_400_000,
     log: { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') },
     ...changes,
   });

@@ -17,6 +17,7 @@ describe('the settings of a daemon', () => {
       logFormat: 'text',
       schedulerActive: true,
       defaultPriority: 2,
+      retention: 7 * 86_400_000,
       trustedProxies: ['127.0.0.0/8', '::1/128'],
     });
   });
@@ -40,6 +41,9 @@ describe('the settings of a daemon', () => {
     ['GMP_SCHEDULER_ACTIVE', 'maybe'],
     ['GMP_DEFAULT_PRIORITY', '4'],
     ['GMP_DEFAULT_PRIORITY', 'urgent'],
+    ['GMP_DELIVERY_REPORT_RETENTION_SECONDS', '-1'],
+    ['GMP_DELIVERY_REPORT_RETENTION_SECONDS', '7d'],
+    ['GMP_DELIVERY_REPORT_RETENTION_SECONDS', '9999999999'],
   ])('%s=%s is refused by its name', (name, value) => {
     const failing = () => resolve({ [name]: value });
     expect(failing).toThrow(expect.objectContaining({ code: 'usage' }));
@@ -52,12 +56,14 @@ describe('the settings of a daemon', () => {
       LOG_FORMAT: 'JSON',
       GMP_SCHEDULER_ACTIVE: 'Off',
       GMP_DEFAULT_PRIORITY: 'high',
+      GMP_DELIVERY_REPORT_RETENTION_SECONDS: '0',
     });
     expect(read).toMatchObject({
       logLevel: 'warn',
       logFormat: 'json',
       schedulerActive: false,
       defaultPriority: 1,
+      retention: 0,
     });
     expect(resolve({ GMP_DEFAULT_PRIORITY: '0' }).defaultPriority).toBe(0);
   });

@@ -1,7 +1,8 @@
 import { z } from 'zod';
 import { wireIdSchema } from '../../core/schemas/account.js';
+import { cleanupMessages } from '../../services/cleanup-messages.js';
 import { getTenant } from '../../services/tenants.js';
-import { okAnswer } from '../answers.js';
+import { okAnswer, okField } from '../answers.js';
 import { defineRoute, type Route } from '../route.js';
 
 /** Commands to the running daemon. */
@@ -18,6 +19,30 @@ export const commandRoutes: readonly Route[] = [
       if (tenantId !== undefined) await getTenant(context, tenantId);
       deps.runNow(tenantId);
       return { ok: true as const };
+    },
+  }),
+  defineRoute({
+    method: 'post',
+    path: '/commands/cleanup-messages',
+    who: 'tenant',
+    summary: 'Remove messages that were sent, or failed, so long ago.',
+    body: z
+      .strictObject({
+        tenant_id: wireIdSchema.nullish(),
+        older_than_seconds: z
+          .int()
+          .min(0)
+          .max(100 * 365 * 86_400)
+          .nullish()
+          .describe('The retention time of the server when left out.'),
+      })
+      .optional(),
+    answer: z.object({ ...okField, removed: z.int() }),
+    errors: ['tenant_not_found'],
+    async handler({ deps, context, tenantId, body }) {
+      const seconds = body?.older_than_seconds;
+      const olderThan = seconds === undefined || seconds === null ? deps.retention : seconds * 1000;
+      return { ok: true as const, removed: await cleanupMessages(context, tenantId, olderThan) };
     },
   }),
 ];
