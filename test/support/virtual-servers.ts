@@ -13,13 +13,13 @@ export interface VirtualServer {
   isDown(): boolean;
   /** What becomes of the next attempt at a message; the content is its name. */
   answer(message: string): Answer;
-  /** Told when an answer was given. */
-  answered(message: string, answer: Answer): void;
+  /** Told when an answer was given, and whether anybody was left to hear it. */
+  answered(message: string, answer: Answer, isHeard: boolean): void;
 }
 
 /** A sender whose connections end in virtual servers, found by port. */
 export interface VirtualSender extends Sender {
-  /** As when the process dies: nothing that is under way is heard of again. */
+  /** As when the process dies: servers go on with what they have, and nothing of it is heard. */
   kill(): void;
 }
 
@@ -37,6 +37,8 @@ const cancelled = () => new MailProxyError('cancelled', 'Sending over this accou
  */
 export function createVirtualSender(serverAt: (port: number) => VirtualServer): VirtualSender {
   let isDead = false;
+  /** What servers have a body of and not answered yet. */
+  const handedOver = new Set<() => void>();
   const never = new Promise<never>(() => {});
   const live = async (millis: number): Promise<void> => {
     await pause(millis);
@@ -48,7 +50,9 @@ export function createVirtualSender(serverAt: (port: number) => VirtualServer): 
     order: Order,
     mark: () => Promise<void>,
   ): Promise<SendOutcome> {
-    if (server.isDown()) throw new SmtpFailure({ step: 'connect', causeCode: 'ECONNREFUSED' });
+    const isDown = server.isDown();
+    if (isDown) await live(server.millis / 2);
+    if (isDown) throw new SmtpFailure({ step: 'connect', causeCode: 'ECONNREFUSED' });
     const message = order.content.toString();
     const answer = server.answer(message);
     const said = { take: 250, later: 450, never: 550, cut: null }[answer];
@@ -57,9 +61,12 @@ export function createVirtualSender(serverAt: (port: number) => VirtualServer): 
     const isRefused = answer === 'later' || answer === 'never';
     if (!isRefused) {
       await mark();
+      const unheard = (): void => server.answered(message, answer, false);
+      handedOver.add(unheard);
       await live(server.millis / 2);
+      handedOver.delete(unheard);
     }
-    server.answered(message, answer);
+    server.answered(message, answer, true);
     const recipient = isRefused ? reply : { code: 250, enhanced: null, reply: '250 ok' };
     return {
       recipients: order.envelope.to.map((address) => ({ ...recipient, address, accepted: !isRefused })),
@@ -117,6 +124,7 @@ export function createVirtualSender(serverAt: (port: number) => VirtualServer): 
     close: async () => undefined,
     kill() {
       isDead = true;
+      for (const unheard of handedOver) unheard();
     },
   };
 }

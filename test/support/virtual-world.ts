@@ -44,6 +44,8 @@ export interface ClaimSeen {
   overtaken: number;
   /** Whether it was suspended. */
   stopped: number;
+  /** Failures in a row to use the account. */
+  failures: number;
   /** Messages of its lane that are being sent, this one included. */
   in_lane: number;
   max_connections: number;
@@ -68,7 +70,7 @@ const stopped = (
  */
 const JOURNAL = `
 CREATE TABLE seen_claims (seq INTEGER PRIMARY KEY, pk, claim, tenant_id, account_pk, at, due_at, expires_at, overtaken, stopped,
-  in_lane, max_connections, limit_minute, limit_hour, limit_day, limit_hourly, limit_daily,
+  failures, in_lane, max_connections, limit_minute, limit_hour, limit_day, limit_hourly, limit_daily,
   marked DEFAULT 0, marked_stopped DEFAULT 0);
 CREATE INDEX seen_by_claim ON seen_claims (pk, claim);
 CREATE TRIGGER see_claim AFTER UPDATE OF claim ON messages WHEN NEW.claim <> OLD.claim BEGIN
@@ -78,6 +80,7 @@ CREATE TRIGGER see_claim AFTER UPDATE OF claim ON messages WHEN NEW.claim <> OLD
        AND (m.state = 'ready' OR (m.state = 'waiting' AND m.due_at <= NEW.claimed_at AND NEW.created_at < NEW.claimed_at))
        AND (m.priority, m.due_at, m.pk) < (NEW.priority, NEW.due_at, NEW.pk) AND NOT ${stopped('m')}),
     ${stopped('NEW')},
+    COALESCE((SELECT failures FROM lane_states WHERE lane_states.account_pk = NEW.account_pk), 0),
     (SELECT COUNT(*) FROM messages AS m WHERE m.account_pk = NEW.account_pk AND m.state = 'sending'),
     max_connections, limit_minute, limit_hour, limit_day, limit_hourly, limit_daily, 0, 0
     FROM accounts JOIN tenants ON tenants.id = tenant_id WHERE accounts.pk = NEW.account_pk;
