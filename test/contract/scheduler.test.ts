@@ -53,8 +53,18 @@ const aMessage = fc.record({
   ),
 });
 const batch = fc.constantFrom(undefined, 'A', 'B');
+/** At any time, or while a slow server has what came in before. */
+const actionTime = fc.oneof(
+  { weight: 2, arbitrary: fc.nat(2 * HOUR) },
+  {
+    weight: 1,
+    arbitrary: fc
+      .tuple(fc.constantFrom(0, SECOND, MINUTE, 30 * MINUTE), fc.constantFrom(5, 150, 2000))
+      .map(([at, later]) => at + later),
+  },
+);
 const anAction = fc.record({
-  at: fc.nat(2 * HOUR),
+  at: actionTime,
   tenant: fc.nat(3),
   account: fc.nat(2),
   what: fc.oneof(
@@ -570,6 +580,25 @@ describe('lanes that wait', () => {
     expect(one.idle.filter((call) => /claimDue|accounts|settle/.test(call))).toEqual([]);
     expect(one.idle.length).toBeLessThan(6);
   });
+});
+
+test('a limited lane with a connection to spare goes on at the moment its limit lets it, not when another ends', async () => {
+  const world = await openVirtualWorld(() => always(10 * SECOND));
+  try {
+    await addTenant(world, 'acme', { lanes: 1, port: 1, maxConnections: 2, limitMinute: 2 });
+    await enqueue(world, 'acme', 'first', ['a0']);
+    world.at(NOON + SECOND, async () => {
+      await enqueue(world, 'acme', 'm', ['a0', 'a0', 'a0', 'a0']);
+      world.dispatcher.wake();
+    });
+    await world.dispatcher.start();
+    const sent = world.raw.prepare("SELECT COUNT(*) FROM messages WHERE state = 'sent'").pluck();
+    await world.pass(() => sent.get() === 5, NOON + HOUR);
+    const times = claimsSeen(world.raw).map(({ at }) => at - NOON);
+    expect(times).toEqual([0, SECOND, MINUTE, MINUTE + SECOND, 2 * MINUTE]);
+  } finally {
+    await world.close();
+  }
 });
 
 test('what arrives all at once for an idle lane is claimed with the commit no more than once', async () => {
