@@ -1,4 +1,11 @@
-import type { AccountWire, MessageWire, SuspensionWire, TenantWire, TokenWire } from '../core/wire.js';
+import type {
+  AccountWire,
+  MessageEventWire,
+  MessageWire,
+  SuspensionWire,
+  TenantWire,
+  TokenWire,
+} from '../core/wire.js';
 import { type ClientOptions, createRequester } from './request.js';
 import type {
   AccountRequest,
@@ -20,7 +27,14 @@ import type {
 } from './types.js';
 
 export { type ErrorCode, type FieldIssue, MailProxyError } from '../core/errors.js';
-export type { AccountWire, MessageWire, SuspensionWire, TenantWire, TokenWire } from '../core/wire.js';
+export type {
+  AccountWire,
+  MessageEventWire,
+  MessageWire,
+  SuspensionWire,
+  TenantWire,
+  TokenWire,
+} from '../core/wire.js';
 export type { ClientOptions } from './request.js';
 export type * from './types.js';
 
@@ -66,6 +80,12 @@ export interface Client {
   addMessages(batch: MessageBatchRequest): Promise<MessageBatchAnswer>;
   listMessages(filter?: MessageListRequest): Promise<{ messages: MessageWire[]; next_cursor?: string }>;
   getMessage(tenantId: string | undefined, id: string): Promise<MessageWire>;
+  /** What happened to a message, in order. */
+  listMessageEvents(
+    tenantId: string | undefined,
+    id: string,
+    page?: PageRequest,
+  ): Promise<{ events: MessageEventWire[]; next_cursor?: string }>;
   /** Stops the sending of one batch, or with `batchCode` undefined of the tenant. */
   suspend(tenantId: string | undefined, batchCode?: string): Promise<SuspensionWire>;
   /** Sends again: one batch, or everything; with `keepBatches` all but what was suspended as a batch. */
@@ -184,6 +204,8 @@ export function createClient(options: ClientOptions): Client {
     listMessages: async (filter = {}) => as(await get('/messages', { ...filter })),
     getMessage: async (tenantId, id) =>
       as(await get(`/messages/${encodeURIComponent(id)}`, { tenant_id: tenantId })),
+    listMessageEvents: async (tenantId, id, page = {}) =>
+      as(await get(`/messages/${encodeURIComponent(id)}/events`, { tenant_id: tenantId, ...page })),
     suspend: async (tenantId, batchCode) =>
       as(await command('suspend', { tenant_id: tenantId, batch_code: batchCode })),
     activate: async (tenantId, { batchCode, keepBatches } = {}) =>

@@ -1,6 +1,6 @@
 import { type AuditRecord, auditDetail } from './audit.js';
 import { formatIso, formatTs } from './time.js';
-import type { Account, Message, Tenant } from './types.js';
+import type { Account, Message, MessageEvent, Tenant } from './types.js';
 
 /** An account as the HTTP contract and `--json` show it: no password, not even encrypted. */
 export function accountToWire(account: Account) {
@@ -101,6 +101,11 @@ export function suspensionToWire(
   };
 }
 
+/** An entry of a message's history as the HTTP contract and `--json` show it. */
+export function eventToWire(event: MessageEvent) {
+  return { event_type: event.type, event_ts: formatTs(event.at), event_data: event.data };
+}
+
 /** A tenant's token as the HTTP contract and `--json` show it: neither the token nor its hash. */
 export function tokenToWire(token: {
   name: string;
@@ -149,5 +154,7 @@ export type AuditWire = ReturnType<typeof auditToWire>;
 export type AccountWire = ReturnType<typeof accountToWire>;
 /** Tenant as on the wire. */
 export type TenantWire = ReturnType<typeof tenantToWire>;
+/** Entry of a message's history as on the wire. */
+export type MessageEventWire = ReturnType<typeof eventToWire>;
 /** Message as on the wire. */
 export type MessageWire = ReturnType<typeof messageToWire>;

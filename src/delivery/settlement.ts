@@ -1,4 +1,5 @@
 import { nextAttempt } from '../core/backoff.js';
+import { retryHint } from '../core/retry-hint.js';
 import type { SendOutcome } from '../core/smtp-outcome.js';
 import type { Millis, RandomSource } from '../core/types.js';
 import { judgeOutcome } from '../core/verdict.js';
@@ -42,7 +43,9 @@ export function settlementOf(
     outcome.failure === null ? 'No definite answer came.' : explainFailure(outcome.failure, server);
   const said = open.find(({ reply }) => reply !== '')?.reply ?? explained;
   const { retryCount, expiresAt } = claim;
-  const dueAt = nextAttempt({ retryCount, now, expiresAt, random });
+  // One message has one next attempt: it is early enough for the recipient whose server asks for the longest wait.
+  const hint = Math.max(0, ...open.map((recipient) => retryHint(recipient) ?? 0));
+  const dueAt = nextAttempt({ retryCount, now, expiresAt, random, hint });
   if (open.some(({ verdict }) => verdict === 'uncertain')) {
     const error = `No definite answer came after the message was handed over: ${said}`;
     // Whether it goes out again is for the tenant's policy to say, even when no time is left for it.

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { AUDIT_EVENT_NAMES } from '../core/audit.js';
 import { ERROR_CODES, type ErrorCode } from '../core/errors.js';
+import { MESSAGE_EVENT_TYPES } from '../core/types.js';
 
 const unixSeconds = z.int().nullable().describe('Unix seconds.');
 const isoTime = z.string().describe('ISO 8601.');
@@ -112,6 +113,15 @@ export const messageAnswer = z.object({
       ts: unixSeconds,
     }),
   ),
+});
+
+/** Fields of an entry of a message's history. */
+export const eventAnswer = z.object({
+  event_type: z.enum(MESSAGE_EVENT_TYPES),
+  event_ts: z.int().describe('Unix seconds.'),
+  event_data: z
+    .record(z.string(), z.unknown())
+    .describe('What belongs to it, such as `error`, `next_attempt_ts` or `since_ts`.'),
 });
 
 /** The body of every failure, with all codes there are. */

@@ -10,7 +10,7 @@ import { type Db, openDatabase } from './database.js';
 import { createDeleteMessages, type DeleteMessages } from './delete-messages.js';
 import { createKeyStore, type KeyStore } from './keys.js';
 import { createLaneStateStore, type LaneStateStore } from './lane-states.js';
-import { createNoteEvent } from './message-events.js';
+import { createMessageEventStore, createNoteEvent, type MessageEventStore } from './message-events.js';
 import { createMessageStore, type MessageStore } from './messages.js';
 import { createQueueStore, type QueueStore } from './queue.js';
 import { createResolveMessage, type ResolveMessage } from './resolve-message.js';
@@ -36,6 +36,7 @@ export interface Store {
   readonly messages: MessageStore;
   readonly queue: QueueStore;
   readonly claims: ClaimStore;
+  readonly messageEvents: MessageEventStore;
   readonly laneStates: LaneStateStore;
   readonly suspensions: SuspensionStore;
   readonly retries: RetryStore;
@@ -74,6 +75,7 @@ function storeOver(db: Db): Store {
     messages: createMessageStore(sql),
     queue: createQueueStore(sql, writer, atOnce),
     claims: createClaimStore(sql, writer, claiming, atOnce),
+    messageEvents: createMessageEventStore(sql),
     laneStates: createLaneStateStore(sql, writer),
     suspensions: createSuspensionStore(sql, writer, append),
     retries: createRetryStore(sql, writer, note),

@@ -71,6 +71,48 @@ describe('how a claim ends', () => {
     expect(next).toEqual({ kind: 'retry', dueAt: now + 60_000, error: 'no c@x' });
   });
 
+  test('the server that asks for the longest wait of those to be tried again has it', () => {
+    const says = (address: string, code: number, reply: string) => ({ ...refused(address, code), reply });
+    const { next } = settle(claimOf(['a@x', 'b@x', 'c@x', 'd@x']), {
+      recipients: [
+        says('a@x', 450, '450 Greylisted, try again in 10 minutes'),
+        says('b@x', 451, '451 retry in 20 minutes'),
+        says('c@x', 550, '550 never, but try again in 3 hours'),
+        taken('d@x'),
+      ],
+      final,
+      failure: null,
+    });
+    expect(next).toMatchObject({ kind: 'retry', dueAt: now + 21 * 60_000 });
+  });
+
+  test('a wait that is named in the reply to DATA or the body, or with a 421, is kept too', () => {
+    for (const [step, code] of [
+      ['mail', 450],
+      ['data', 451],
+      ['data', 421],
+      ['final', 452],
+    ] as const) {
+      const whole = { code, enhanced: null, reply: `${code} please retry in 20 minutes` };
+      const failure = new SmtpFailure({ step, ...whole, bodyStarted: step === 'final' });
+      const recipient = { ...taken('a@x'), ...whole };
+      const { next } = settle(claimOf(['a@x']), { recipients: [recipient], final: null, failure });
+      expect(next, step).toMatchObject({ kind: 'retry', dueAt: now + 21 * 60_000 });
+    }
+  });
+
+  test('a thousand recipients that are put off in so many words cost no time that anybody notices', () => {
+    const addresses = Array.from({ length: 1000 }, (_, n) => `r${n}@x`);
+    const reply = `450 ${'try again in a '.repeat(40)}`.slice(0, 500);
+    const recipients = addresses.map((address) => ({
+      ...refused(address, 450),
+      reply: `${reply} ${address}`,
+    }));
+    const started = performance.now();
+    settle(claimOf(addresses), { recipients, final: null, failure: null });
+    expect(performance.now() - started).toBeLessThan(1000);
+  });
+
   test('every recipient refused for good is final', () => {
     const { next } = settle(claimOf(['a@x']), {
       recipients: [refused('a@x', 550)],

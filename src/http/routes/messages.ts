@@ -5,10 +5,11 @@ import {
   addMessagesBodySchema,
   addMessagesDocSchema,
 } from '../../core/schemas/message.js';
-import { messageToWire } from '../../core/wire.js';
+import { eventToWire, messageToWire } from '../../core/wire.js';
 import { enqueueMessages } from '../../services/enqueue-messages.js';
 import { getMessage, listMessages } from '../../services/list-messages.js';
-import { messageAnswer, messageStatus, okField } from '../answers.js';
+import { listMessageEvents } from '../../services/message-events.js';
+import { eventAnswer, messageAnswer, messageStatus, okField } from '../answers.js';
 import { messageName as name, nextCursorSchema, numericCursor, pageQuery, queryBoolean } from '../query.js';
 import { defineRoute, type Route } from '../route.js';
 
@@ -82,6 +83,26 @@ export const messageRoutes: readonly Route[] = [
     errors: ['message_not_found'],
     async handler({ context, tenantId, params }) {
       return { ok: true as const, ...messageToWire(await getMessage(context, tenantId, params.id)) };
+    },
+  }),
+  defineRoute({
+    method: 'get',
+    path: '/messages/{id}/events',
+    who: 'tenant',
+    summary: 'Tell what happened to a message, in order.',
+    params: z.object({ id: name }),
+    query: z.object(pageQuery),
+    answer: z.object({ ...okField, events: z.array(eventAnswer), next_cursor: nextCursorSchema }),
+    errors: ['message_not_found'],
+    async handler({ context, tenantId, params, query }) {
+      const cursor = numericCursor(query.cursor);
+      const page = { limit: query.limit, ...(cursor === undefined ? {} : { cursor }) };
+      const { items, nextCursor } = await listMessageEvents(context, tenantId, params.id, page);
+      return {
+        ok: true as const,
+        events: items.map(eventToWire),
+        ...(nextCursor === undefined ? {} : { next_cursor: nextCursor }),
+      };
     },
   }),
 ];
