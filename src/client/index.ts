@@ -1,5 +1,6 @@
 import type {
   AccountWire,
+  ExplainedMessageWire,
   MessageEventWire,
   MessageWire,
   SuspensionWire,
@@ -29,6 +30,8 @@ import type {
 export { type ErrorCode, type FieldIssue, MailProxyError } from '../core/errors.js';
 export type {
   AccountWire,
+  ExplainedMessageWire,
+  HoldWire,
   MessageEventWire,
   MessageWire,
   SuspensionWire,
@@ -79,7 +82,8 @@ export interface Client {
   /** Resolves once the batch is on the server's disk. */
   addMessages(batch: MessageBatchRequest): Promise<MessageBatchAnswer>;
   listMessages(filter?: MessageListRequest): Promise<{ messages: MessageWire[]; next_cursor?: string }>;
-  getMessage(tenantId: string | undefined, id: string): Promise<MessageWire>;
+  /** With what holds it and until when. */
+  getMessage(tenantId: string | undefined, id: string): Promise<ExplainedMessageWire>;
   /** What happened to a message, in order. */
   listMessageEvents(
     tenantId: string | undefined,

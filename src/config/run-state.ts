@@ -12,6 +12,8 @@ export interface RunState {
   url: string;
   version: string;
   startedAt: number;
+  /** Whether it sends. */
+  schedulerActive: boolean;
 }
 
 /**

@@ -1,4 +1,5 @@
 import { type AuditRecord, auditDetail } from './audit.js';
+import type { Explanation, Hold } from './hold.js';
 import { formatIso, formatTs } from './time.js';
 import type { Account, Message, MessageEvent, Tenant } from './types.js';
 
@@ -101,6 +102,19 @@ export function suspensionToWire(
   };
 }
 
+const oneHoldToWire = ({ gate, until, reason }: Hold) => ({ gate, until_ts: ts(until), reason });
+
+/** What holds a message as the HTTP contract and `--json` show it. */
+export function holdToWire({ behind, gates, ...hold }: Explanation) {
+  return { ...oneHoldToWire(hold), behind, gates: gates.map(oneHoldToWire) };
+}
+
+/** A message by itself as the HTTP contract and `--json` show it: with what holds it, which for a final one is nothing. */
+export function explainedToWire(message: Message, explanation: Explanation): ExplainedMessageWire {
+  const hold = explanation.gate === 'final' ? null : holdToWire(explanation);
+  return { ...messageToWire(message), hold };
+}
+
 /** An entry of a message's history as the HTTP contract and `--json` show it. */
 export function eventToWire(event: MessageEvent) {
   return { event_type: event.type, event_ts: formatTs(event.at), event_data: event.data };
@@ -156,5 +170,9 @@ export type AccountWire = ReturnType<typeof accountToWire>;
 export type TenantWire = ReturnType<typeof tenantToWire>;
 /** Entry of a message's history as on the wire. */
 export type MessageEventWire = ReturnType<typeof eventToWire>;
+/** What holds a message as on the wire. */
+export type HoldWire = ReturnType<typeof holdToWire>;
+/** Message by itself as on the wire. */
+export type ExplainedMessageWire = MessageWire & { hold: HoldWire | null };
 /** Message as on the wire. */
 export type MessageWire = ReturnType<typeof messageToWire>;

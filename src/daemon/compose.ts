@@ -149,6 +149,7 @@ async function compose(options: DaemonOptions, undo: Array<() => unknown>): Prom
     url,
     version: VERSION,
     startedAt,
+    schedulerActive: config.schedulerActive,
   });
   undo.push(() => removeRunState(paths.runState));
 

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { AUDIT_EVENT_NAMES } from '../core/audit.js';
 import { ERROR_CODES, type ErrorCode } from '../core/errors.js';
+import { HOLD_GATES, type HoldGate } from '../core/hold.js';
 import { MESSAGE_EVENT_TYPES } from '../core/types.js';
 
 const unixSeconds = z.int().nullable().describe('Unix seconds.');
@@ -113,6 +114,26 @@ export const messageAnswer = z.object({
       ts: unixSeconds,
     }),
   ),
+});
+
+const hold = {
+  gate: z.enum(Object.keys(HOLD_GATES) as [HoldGate, ...HoldGate[]]).describe(
+    Object.entries(HOLD_GATES)
+      .map(([gate, meaning]) => `\`${gate}\`: ${meaning}`)
+      .join('\n'),
+  ),
+  until_ts: z.int().nullable().describe('Unix seconds; null when it needs a person, or nobody can say.'),
+  reason: z.string().describe('One sentence for people.'),
+};
+
+/** What holds a message. */
+export const holdAnswer = z.object({
+  ...hold,
+  behind: z
+    .int()
+    .nullable()
+    .describe('How many messages go before it; 10001 is more than 10,000, null not in line.'),
+  gates: z.array(z.object(hold)).describe('All that hold it, the one that lasts longest first.'),
 });
 
 /** Fields of an entry of a message's history. */

@@ -8,6 +8,7 @@ import { type ClaimStore, createClaimStore } from './claims.js';
 import { type CleanupStore, createCleanupStore } from './cleanup.js';
 import { type Db, openDatabase } from './database.js';
 import { createDeleteMessages, type DeleteMessages } from './delete-messages.js';
+import { createHoldFactsStore, type HoldFactsStore } from './hold-facts.js';
 import { createKeyStore, type KeyStore } from './keys.js';
 import { createLaneStateStore, type LaneStateStore } from './lane-states.js';
 import { createMessageEventStore, createNoteEvent, type MessageEventStore } from './message-events.js';
@@ -37,6 +38,7 @@ export interface Store {
   readonly queue: QueueStore;
   readonly claims: ClaimStore;
   readonly messageEvents: MessageEventStore;
+  readonly holdFacts: HoldFactsStore;
   readonly laneStates: LaneStateStore;
   readonly suspensions: SuspensionStore;
   readonly retries: RetryStore;
@@ -76,6 +78,7 @@ function storeOver(db: Db): Store {
     queue: createQueueStore(sql, writer, atOnce),
     claims: createClaimStore(sql, writer, claiming, atOnce),
     messageEvents: createMessageEventStore(sql),
+    holdFacts: createHoldFactsStore(sql),
     laneStates: createLaneStateStore(sql, writer),
     suspensions: createSuspensionStore(sql, writer, append),
     retries: createRetryStore(sql, writer, note),

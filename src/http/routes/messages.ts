@@ -5,11 +5,12 @@ import {
   addMessagesBodySchema,
   addMessagesDocSchema,
 } from '../../core/schemas/message.js';
-import { eventToWire, messageToWire } from '../../core/wire.js';
+import { eventToWire, explainedToWire, messageToWire } from '../../core/wire.js';
 import { enqueueMessages } from '../../services/enqueue-messages.js';
-import { getMessage, listMessages } from '../../services/list-messages.js';
+import { explainOne } from '../../services/explain-message.js';
+import { listMessages } from '../../services/list-messages.js';
 import { listMessageEvents } from '../../services/message-events.js';
-import { eventAnswer, messageAnswer, messageStatus, okField } from '../answers.js';
+import { eventAnswer, holdAnswer, messageAnswer, messageStatus, okField } from '../answers.js';
 import { messageName as name, nextCursorSchema, numericCursor, pageQuery, queryBoolean } from '../query.js';
 import { defineRoute, type Route } from '../route.js';
 
@@ -77,12 +78,17 @@ export const messageRoutes: readonly Route[] = [
     method: 'get',
     path: '/messages/{id}',
     who: 'tenant',
-    summary: 'Show one message with its state and recipients.',
+    summary: 'Show one message with its state, its recipients and what holds it.',
     params: z.object({ id: name }),
-    answer: messageAnswer.extend(okField),
+    answer: messageAnswer.extend({
+      ...okField,
+      hold: holdAnswer.nullable().describe('What holds it and until when; null once it is final.'),
+    }),
     errors: ['message_not_found'],
-    async handler({ context, tenantId, params }) {
-      return { ok: true as const, ...messageToWire(await getMessage(context, tenantId, params.id)) };
+    async handler({ deps, context, tenantId, params }) {
+      const sending = deps.schedulerActive() ? 'active' : 'inactive';
+      const { message, explanation } = await explainOne(context, tenantId, params.id, sending);
+      return { ok: true as const, ...explainedToWire(message, explanation) };
     },
   }),
   defineRoute({
