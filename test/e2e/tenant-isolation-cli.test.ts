@@ -24,6 +24,7 @@ const CASES: Record<string, (id: string) => string> = {
   'accounts update': (id) => `accounts update ${id} --limit-hour 1`,
   activate: (id) => `activate --batch batch-${id}`,
   'messages delete': (id) => `messages delete ${id} --force`,
+  'messages explain': (id) => `messages explain ${id}`,
   'messages list': (id) => `messages list --account ${id} --batch batch-${id}`,
   'messages resolve': (id) => `messages resolve ${id} --sent`,
   'messages retry': (id) => `messages retry ${id}`,

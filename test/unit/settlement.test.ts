@@ -113,6 +113,18 @@ describe('how a claim ends', () => {
     expect(performance.now() - started).toBeLessThan(1000);
   });
 
+  test('a connection lost before the body puts those off that have no answer, and no others', () => {
+    const failure = new SmtpFailure({ step: 'rcpt', causeCode: 'ECONNECTION' });
+    const silent = { address: 'c@x', accepted: false, code: null, enhanced: null, reply: '' };
+    const { recipients, next } = settle(claimOf(['a@x', 'b@x', 'c@x'], { retryCount: 1 }), {
+      recipients: [taken('a@x'), refused('b@x', 550), silent],
+      final: null,
+      failure,
+    });
+    expect(recipients.map(({ state }) => state)).toEqual(['pending', 'error', 'pending']);
+    expect(next).toMatchObject({ kind: 'retry', dueAt: now + 5 * 60_000 });
+  });
+
   test('every recipient refused for good is final', () => {
     const { next } = settle(claimOf(['a@x']), {
       recipients: [refused('a@x', 550)],
