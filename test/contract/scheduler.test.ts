@@ -285,35 +285,34 @@ class Play {
   }
 }
 
-/** Why nothing may be left undone at a quiet moment: a lane that could go on has gone on, and nothing that is due waits. */
-function expectNothingLeftUndone({ raw }: VirtualWorld): void {
+/** At a quiet moment a lane that could go on has gone on, and nothing that is due waits. */
+function expectNothingLeftUndone({ raw, inUse }: VirtualWorld): void {
   const now = Date.now();
+  const isFull = [
+    ['a', 'pk', 'limit_minute', MINUTE],
+    ['a', 'pk', 'limit_hour', HOUR],
+    ['a', 'pk', 'limit_day', DAY],
+    ['t', 'id', 'limit_hourly', HOUR],
+    ['t', 'id', 'limit_daily', DAY],
+  ].map(
+    ([of, key, limit, window]) =>
+      `COALESCE(${of}.${limit} <= (SELECT COUNT(*) FROM rate_charges AS c
+         WHERE c.scope = '${of}:' || ${of}.${key} AND c.at > @now - ${window}), 0)`,
+  );
   const left = raw
     .prepare(
-      `SELECT m.pk, m.state, a.pk AS lane, a.max_connections, t.id, l.failures,
-         (SELECT COUNT(*) FROM messages AS o WHERE o.account_pk = a.pk AND o.state = 'sending') AS sending
+      `SELECT m.pk, m.state, m.due_at - @now AS due, m.expires_at <= @now AS expired, a.port,
+         CASE WHEN l.failures > 0 THEN 1 ELSE a.max_connections END AS room
        FROM messages AS m JOIN accounts AS a ON a.pk = m.account_pk JOIN tenants AS t ON t.id = m.tenant_id
          LEFT JOIN lane_states AS l ON l.account_pk = a.pk
-       WHERE m.state IN ('ready', 'waiting', 'suspended') AND (m.due_at <= @now OR m.expires_at <= @now)
-         AND (m.expires_at <= @now OR (COALESCE(l.open_until, 0) <= @now AND NOT EXISTS (SELECT 1 FROM suspensions AS s
-           WHERE s.tenant_id = m.tenant_id AND s.released_at IS NULL AND s.batch_code IN ('', m.batch_code))
-         AND sending < CASE WHEN l.failures > 0 THEN 1 ELSE a.max_connections END
-         AND NOT (a.limit_behavior = 'defer' AND (${[
-           ['a', 'pk', 'limit_minute', MINUTE],
-           ['a', 'pk', 'limit_hour', HOUR],
-           ['a', 'pk', 'limit_day', DAY],
-           ['t', 'id', 'limit_hourly', HOUR],
-           ['t', 'id', 'limit_daily', DAY],
-         ]
-           .map(
-             ([of, key, limit, window]) =>
-               `COALESCE(${of}.${limit} <= (SELECT COUNT(*) FROM rate_charges AS c
-                  WHERE c.scope = '${of}:' || ${of}.${key} AND c.at > @now - ${window}), 0)`,
-           )
-           .join(' OR ')})))) LIMIT 3`,
+       WHERE m.state IN ('ready', 'waiting', 'suspended')
+         AND (m.expires_at <= @now OR (m.due_at <= @now AND COALESCE(l.open_until, 0) <= @now
+           AND NOT EXISTS (SELECT 1 FROM suspensions AS s WHERE s.tenant_id = m.tenant_id AND s.released_at IS NULL
+             AND s.batch_code IN ('', m.batch_code))
+           AND NOT (a.limit_behavior = 'defer' AND (${isFull.join(' OR ')}))))`,
     )
-    .all({ now });
-  expect(left).toEqual([]);
+    .all({ now }) as Array<{ expired: 0 | 1; port: number; room: number }>;
+  expect(left.filter(({ expired, port, room }) => expired === 1 || inUse(port) < room)).toEqual([]);
 }
 
 /** How often a window was used up to and including each claim that was offered to a server. */

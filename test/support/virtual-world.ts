@@ -13,6 +13,8 @@ export interface VirtualWorld extends WatchedStore {
   log: string[];
   /** The one that runs now. */
   dispatcher: Dispatcher;
+  /** How many of its connections to the server at a port carry something. */
+  inUse(port: number): number;
   /** Times in which none ran: from, and until. */
   downtimes: Array<[from: number, until: number]>;
   /** Has something done when its time comes, even over a restart. */
@@ -132,6 +134,7 @@ export async function openVirtualWorld(
     log,
     dispatcher: create(),
     downtimes: [],
+    inUse: (port) => sender.inUse(port),
     at(time, action) {
       setTimeout(() => due.push(action), time - Date.now());
     },
