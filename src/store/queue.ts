@@ -88,9 +88,9 @@ export function createQueueStore(sql: Sql, writer: Writer, atOnce: ClaimAtOnce):
       : 'The tenant has several accounts and none is its default: name one with account_id, or mark one as default.';
 
   /** Why the message with this id may not be replaced, or undefined after it was removed. */
-  const removeUnsent = (tenantId: string, id: string): EnqueueResult | 'removed' | 'absent' => {
+  const removeUnsent = (tenantId: string, id: string): EnqueueResult | undefined => {
     const old = sql('SELECT pk, state FROM messages WHERE tenant_id = ? AND id = ?').get(tenantId, id);
-    if (old === undefined) return 'absent';
+    if (old === undefined) return undefined;
     const state = old.state as MessageState;
     if (state === 'sending' || state === 'uncertain') {
       return reject(
@@ -110,7 +110,7 @@ export function createQueueStore(sql: Sql, writer: Writer, atOnce: ClaimAtOnce):
       );
     }
     sql('DELETE FROM messages WHERE pk = ?').run(old.pk);
-    return 'removed';
+    return undefined;
   };
 
   /** What comes in for a suspended batch is parked at once, as what it may replace was. */
@@ -119,11 +119,18 @@ export function createQueueStore(sql: Sql, writer: Writer, atOnce: ClaimAtOnce):
     sql(`SELECT ${batchIsSuspended('@tenantId', '@batchCode')} AS is_so`).get({ tenantId, batchCode })
       ?.is_so === 1;
 
-  const insert = (tenantId: string, message: NewMessage, account: Target, now: number): number => {
+  /** Undefined when the id is taken: then nothing was stored. */
+  const insert = (
+    tenantId: string,
+    message: NewMessage,
+    account: Target,
+    now: number,
+  ): number | undefined => {
     const dueAt = Math.max(message.deferredAt ?? now, now);
-    const { lastInsertRowid } = sql(
+    const { lastInsertRowid, changes } = sql(
       `INSERT INTO messages (tenant_id, id, account_pk, account_id, state, priority, batch_code, subject, envelope_from,
-         created_at, deferred_at, due_at, expires_at, attention_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+         created_at, deferred_at, due_at, expires_at, attention_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+         ON CONFLICT (tenant_id, id) DO NOTHING`,
     ).run(
       tenantId,
       message.id,
@@ -140,6 +147,7 @@ export function createQueueStore(sql: Sql, writer: Writer, atOnce: ClaimAtOnce):
       message.expiresAt,
       Math.min(dueAt + LATE_AFTER_MS, message.expiresAt),
     );
+    if (changes === 0) return undefined;
     sql('INSERT INTO message_contents VALUES (?, ?, ?)').run(
       lastInsertRowid,
       message.contentKind,
@@ -163,6 +171,11 @@ export function createQueueStore(sql: Sql, writer: Writer, atOnce: ClaimAtOnce):
       ? { id, code: 'no_account', reason: noDefaultReason(tenantId) }
       : { id, code: 'unknown_account', reason: `There is no account "${accountId}" in this tenant.` };
 
+  const requireTenant = (tenantId: string): void => {
+    if (sql('SELECT 1 FROM tenants WHERE id = ?').get(tenantId) !== undefined) return;
+    throw new MailProxyError('tenant_not_found', `There is no tenant "${tenantId}".`);
+  };
+
   const enqueueOne = (
     tenantId: string,
     message: NewMessage,
@@ -170,9 +183,11 @@ export function createQueueStore(sql: Sql, writer: Writer, atOnce: ClaimAtOnce):
     now: number,
   ): EnqueueResult => {
     if (account === undefined) return { queued: false, rejection: whyNoAccount(tenantId, message) };
-    const removed = removeUnsent(tenantId, message.id);
-    if (typeof removed === 'object') return removed;
-    return { queued: true, pk: insert(tenantId, message, account, now), replaced: removed === 'removed' };
+    const pk = insert(tenantId, message, account, now);
+    if (pk !== undefined) return { queued: true, pk, replaced: false };
+    const obstacle = removeUnsent(tenantId, message.id);
+    if (obstacle !== undefined) return obstacle;
+    return { queued: true, pk: insert(tenantId, message, account, now) as number, replaced: true };
   };
 
   const enqueuePart = (
@@ -180,13 +195,12 @@ export function createQueueStore(sql: Sql, writer: Writer, atOnce: ClaimAtOnce):
     messages: readonly NewMessage[],
     now: number,
   ): { stored: EnqueueResult[]; sendClaimed: () => void } => {
-    if (sql('SELECT 1 FROM tenants WHERE id = ?').get(tenantId) === undefined) {
-      throw new MailProxyError('tenant_not_found', `There is no tenant "${tenantId}".`);
-    }
     const accounts = new Map<string | undefined, Target | undefined>();
     const stored = messages.map((message) => {
       const { accountId } = message;
       if (!accounts.has(accountId)) accounts.set(accountId, findAccount(tenantId, accountId));
+      // An account belongs to a tenant that is there; only without one may there be none.
+      if (accounts.get(accountId) === undefined) requireTenant(tenantId);
       return enqueueOne(tenantId, message, accounts.get(accountId), now);
     });
     const found = [...accounts.values()].filter((account) => account !== undefined);
