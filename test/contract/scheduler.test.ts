@@ -450,9 +450,9 @@ describe('in any world', () => {
           },
         );
       }),
-      { numRuns: 30, seed: 20300101, endOnFailure: true },
+      { numRuns: 25, seed: 20300101, endOnFailure: true },
     );
-  });
+  }, 60_000);
 });
 
 /** Adds a tenant with equal accounts, all at the server of one port, and gives the ids of the accounts. */
@@ -614,6 +614,33 @@ test('a limited lane with a connection to spare goes on at the moment its limit 
     await world.close();
   }
 });
+
+test.each([
+  { how: 'before', at: 300, held: ['sent', 2], retried: ['sent', 2] },
+  { how: 'after', at: 700, held: ['uncertain', 1], retried: ['sent', 2] },
+])(
+  'a crash $how the mark leaves a message to be sent, and only where that is wanted one to be sent again',
+  async ({ at, held, retried }) => {
+    const world = await openVirtualWorld(() => always(SECOND));
+    try {
+      for (const onUncertain of ['hold', 'retry'] as const) {
+        await addTenant(world, onUncertain, { lanes: 1, port: 1 });
+        await world.store.tenants.put(tenantScope(onUncertain), by(NOON), () =>
+          tenantChange({ onUncertain }),
+        );
+        await enqueue(world, onUncertain, 'm', ['a0']);
+      }
+      await world.dispatcher.start();
+      world.at(NOON + at, () => world.restart('crash'));
+      const unsent = world.raw.prepare("SELECT 1 FROM messages WHERE state NOT IN ('sent', 'uncertain')");
+      await world.pass(() => Date.now() > NOON + at && unsent.get() === undefined, NOON + MINUTE);
+      const ends = world.raw.prepare('SELECT state, claim FROM messages ORDER BY tenant_id').raw().all();
+      expect(ends).toEqual([held, retried]);
+    } finally {
+      await world.close();
+    }
+  },
+);
 
 test('what arrives all at once for an idle lane is claimed with the commit no more than once', async () => {
   const world = await openVirtualWorld(() => always(SECOND));
