@@ -1,4 +1,12 @@
-import type { AccountWire, MessageWire, SuspensionWire, TenantWire, TokenWire } from '../core/wire.js';
+import type {
+  AccountWire,
+  EventWire,
+  HoldWire,
+  MessageWire,
+  SuspensionWire,
+  TenantWire,
+  TokenWire,
+} from '../core/wire.js';
 import { type ClientOptions, createRequester } from './request.js';
 import type {
   AccountRequest,
@@ -20,7 +28,15 @@ import type {
 } from './types.js';
 
 export { type ErrorCode, type FieldIssue, MailProxyError } from '../core/errors.js';
-export type { AccountWire, MessageWire, SuspensionWire, TenantWire, TokenWire } from '../core/wire.js';
+export type {
+  AccountWire,
+  EventWire,
+  HoldWire,
+  MessageWire,
+  SuspensionWire,
+  TenantWire,
+  TokenWire,
+} from '../core/wire.js';
 export type { ClientOptions } from './request.js';
 export type * from './types.js';
 
@@ -65,7 +81,13 @@ export interface Client {
   /** Resolves once the batch is on the server's disk. */
   addMessages(batch: MessageBatchRequest): Promise<MessageBatchAnswer>;
   listMessages(filter?: MessageListRequest): Promise<{ messages: MessageWire[]; next_cursor?: string }>;
-  getMessage(tenantId: string | undefined, id: string): Promise<MessageWire>;
+  getMessage(tenantId: string | undefined, id: string): Promise<MessageWire & { hold: HoldWire }>;
+  /** What happened to a message, oldest first. */
+  listEvents(
+    tenantId: string | undefined,
+    id: string,
+    page?: { limit?: number; cursor?: string },
+  ): Promise<{ events: EventWire[]; next_cursor?: string }>;
   /** Stops the sending of one batch, or with `batchCode` undefined of the tenant. */
   suspend(tenantId: string | undefined, batchCode?: string): Promise<SuspensionWire>;
   /** Sends again: one batch, or everything; with `keepBatches` all but what was suspended as a batch. */
@@ -184,6 +206,8 @@ export function createClient(options: ClientOptions): Client {
     listMessages: async (filter = {}) => as(await get('/messages', { ...filter })),
     getMessage: async (tenantId, id) =>
       as(await get(`/messages/${encodeURIComponent(id)}`, { tenant_id: tenantId })),
+    listEvents: async (tenantId, id, page = {}) =>
+      as(await get(`/messages/${encodeURIComponent(id)}/events`, { tenant_id: tenantId, ...page })),
     suspend: async (tenantId, batchCode) =>
       as(await command('suspend', { tenant_id: tenantId, batch_code: batchCode })),
     activate: async (tenantId, { batchCode, keepBatches } = {}) =>

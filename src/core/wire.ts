@@ -1,4 +1,5 @@
 import { type AuditRecord, auditDetail } from './audit.js';
+import type { Explanation, Hold } from './explain-message.js';
 import { formatIso, formatTs } from './time.js';
 import type { Account, Message, Tenant } from './types.js';
 
@@ -101,6 +102,18 @@ export function suspensionToWire(
   };
 }
 
+/** What holds a message as the HTTP contract and `--json` show it; null when it is final. */
+export function holdToWire({ gate, until, reason, behind, gates }: Explanation) {
+  if (gate === 'final') return null;
+  const wire = (hold: Hold) => ({ gate: hold.gate, until_ts: ts(hold.until), reason: hold.reason });
+  return { ...wire({ gate, until, reason }), behind, gates: gates.map(wire) };
+}
+
+/** Something that happened to a message, as the HTTP contract and `--json` show it. */
+export function eventToWire({ type, at, data }: { type: string; at: number; data: Record<string, unknown> }) {
+  return { event_type: type, event_ts: formatTs(at), event_data: data };
+}
+
 /** A tenant's token as the HTTP contract and `--json` show it: neither the token nor its hash. */
 export function tokenToWire(token: {
   name: string;
@@ -149,5 +162,9 @@ export type AuditWire = ReturnType<typeof auditToWire>;
 export type AccountWire = ReturnType<typeof accountToWire>;
 /** Tenant as on the wire. */
 export type TenantWire = ReturnType<typeof tenantToWire>;
+/** What holds a message as on the wire. */
+export type HoldWire = ReturnType<typeof holdToWire>;
+/** Event of a message as on the wire. */
+export type EventWire = ReturnType<typeof eventToWire>;
 /** Message as on the wire. */
 export type MessageWire = ReturnType<typeof messageToWire>;

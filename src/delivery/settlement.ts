@@ -1,4 +1,5 @@
 import { nextAttempt } from '../core/backoff.js';
+import { retryHint } from '../core/retry-hint.js';
 import type { SendOutcome } from '../core/smtp-outcome.js';
 import type { Millis, RandomSource } from '../core/types.js';
 import { judgeOutcome } from '../core/verdict.js';
@@ -42,7 +43,8 @@ export function settlementOf(
     outcome.failure === null ? 'No definite answer came.' : explainFailure(outcome.failure, server);
   const said = open.find(({ reply }) => reply !== '')?.reply ?? explained;
   const { retryCount, expiresAt } = claim;
-  const dueAt = nextAttempt({ retryCount, now, expiresAt, random });
+  const hint = longest(open.map(({ code, reply }) => retryHint(code, reply)));
+  const dueAt = nextAttempt({ retryCount, now, expiresAt, random, hint });
   if (open.some(({ verdict }) => verdict === 'uncertain')) {
     const error = `No definite answer came after the message was handed over: ${said}`;
     // Whether it goes out again is for the tenant's policy to say, even when no time is left for it.
@@ -55,6 +57,11 @@ export function settlementOf(
     };
   }
   return { ...base, next: { kind: 'retry', dueAt, error: said } };
+}
+
+/** All that is tried again goes together, so that it waits for the one that asked for most. */
+function longest(hints: ReadonlyArray<Millis | undefined>): Millis | undefined {
+  return hints.reduce((most, hint) => (hint !== undefined && hint > (most ?? 0) ? hint : most), undefined);
 }
 
 /** Gives a claim back untouched: nothing was offered to the server. */

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { AUDIT_EVENT_NAMES } from '../core/audit.js';
 import { ERROR_CODES, type ErrorCode } from '../core/errors.js';
+import { GATES } from '../core/explain-message.js';
 
 const unixSeconds = z.int().nullable().describe('Unix seconds.');
 const isoTime = z.string().describe('ISO 8601.');
@@ -112,6 +113,29 @@ export const messageAnswer = z.object({
       ts: unixSeconds,
     }),
   ),
+});
+
+const hold = z.object({
+  gate: z.enum(GATES),
+  until_ts: unixSeconds.describe(
+    'When it ends by itself; null when somebody has to do something or nobody knows.',
+  ),
+  reason: z.string(),
+});
+
+/** What holds a message. */
+export const holdAnswer = hold
+  .extend({
+    behind: z.int().describe('Messages of its account that go before it; 10,001 stands for more.'),
+    gates: z.array(hold).describe('All that holds it.'),
+  })
+  .nullable();
+
+/** Something that happened to a message. */
+export const eventAnswer = z.object({
+  event_type: z.string(),
+  event_ts: z.int(),
+  event_data: z.record(z.string(), z.unknown()),
 });
 
 /** The body of every failure, with all codes there are. */

@@ -1,20 +1,25 @@
+import type { NoteEvent } from './message-events.js';
 import type { MessageTransitions } from './message-transitions.js';
 import type { Sql } from './statements.js';
 
-/** Makes due messages ready and ends expired ones, inside the caller's transaction. */
+/** Makes due messages ready, says once of late ones that they are, and ends expired ones, inside the caller's transaction. */
 export type Promote = (now: number, limit: number) => { promoted: number; expired: number };
 
 /** Promotion over one connection. */
-export function createPromote(sql: Sql, { finish }: MessageTransitions): Promote {
+export function createPromote(sql: Sql, noteEvent: NoteEvent, { finish }: MessageTransitions): Promote {
   return (now: number, limit: number): { promoted: number; expired: number } => {
     const seen = sql(
-      `SELECT pk, error, expires_at FROM messages WHERE state IN ('ready', 'waiting', 'suspended') AND attention_at <= ?
+      `SELECT pk, error, expires_at, created_at, deferred_at FROM messages WHERE state IN ('ready', 'waiting', 'suspended') AND attention_at <= ?
          ORDER BY attention_at LIMIT ?`,
     ).all(now, limit);
     const expired = seen.filter(({ expires_at }) => (expires_at as number) <= now);
     for (const row of seen) {
       if (expired.includes(row)) continue;
       sql('UPDATE messages SET attention_at = expires_at WHERE pk = ?').run(row.pk);
+      noteEvent(row.pk as number, 'late', now, {
+        since_ts: Math.floor(Math.max(row.created_at as number, (row.deferred_at ?? 0) as number) / 1000),
+        ...(row.error === null ? {} : { error: row.error }),
+      });
     }
     for (const row of expired) {
       const last = row.error as string | null;

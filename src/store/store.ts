@@ -8,9 +8,11 @@ import { type ClaimStore, createClaimStore } from './claims.js';
 import { type CleanupStore, createCleanupStore } from './cleanup.js';
 import { type Db, openDatabase } from './database.js';
 import { createDeleteMessages, type DeleteMessages } from './delete-messages.js';
+import { createReadHoldFacts, type ReadHoldFacts } from './hold-facts.js';
 import { createKeyStore, type KeyStore } from './keys.js';
 import { createLaneStateStore, type LaneStateStore } from './lane-states.js';
 import { createNoteEvent } from './message-events.js';
+import { createReadHistory, type ReadHistory } from './message-history.js';
 import { createMessageStore, type MessageStore } from './messages.js';
 import { createQueueStore, type QueueStore } from './queue.js';
 import { createResolveMessage, type ResolveMessage } from './resolve-message.js';
@@ -37,6 +39,8 @@ export interface Store {
   readonly queue: QueueStore;
   readonly claims: ClaimStore;
   readonly laneStates: LaneStateStore;
+  readonly holdFacts: ReadHoldFacts;
+  readonly history: ReadHistory;
   readonly suspensions: SuspensionStore;
   readonly retries: RetryStore;
   readonly deleteMessages: DeleteMessages;
@@ -75,6 +79,8 @@ function storeOver(db: Db): Store {
     queue: createQueueStore(sql, writer, atOnce),
     claims: createClaimStore(sql, writer, claiming, atOnce),
     laneStates: createLaneStateStore(sql, writer),
+    holdFacts: createReadHoldFacts(sql),
+    history: createReadHistory(sql),
     suspensions: createSuspensionStore(sql, writer, append),
     retries: createRetryStore(sql, writer, note),
     deleteMessages: createDeleteMessages(sql, writer, append),

@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { MailProxyError } from '../../src/core/errors.js';
 import type { NewMessage } from '../../src/core/types.js';
+import { explainOf } from '../../src/services/explain-message.js';
 import { tenantScope } from '../../src/store/scope.js';
 import { accountChange, by, NOON, newMessage, tenantChange } from '../support/temp-store.js';
 import type { Answer, VirtualServer } from '../support/virtual-servers.js';
@@ -605,11 +606,22 @@ test('a limited lane with a connection to spare goes on at the moment its limit 
       await enqueue(world, 'acme', 'm', ['a0', 'a0', 'a0', 'a0']);
       world.dispatcher.wake();
     });
+    const explained: number[] = [];
+    world.at(NOON + 2 * SECOND, async () => {
+      const ids = world.raw.prepare(
+        "SELECT id FROM messages WHERE state = 'ready' ORDER BY priority, due_at, pk",
+      );
+      for (const id of ids.pluck().all() as string[]) {
+        const { hold } = await explainOf({ store: world.store, now: Date.now }, 'acme', id, true);
+        explained.push((hold.until ?? Number.NaN) - NOON);
+      }
+    });
     await world.dispatcher.start();
     const sent = world.raw.prepare("SELECT COUNT(*) FROM messages WHERE state = 'sent'").pluck();
     await world.pass(() => sent.get() === 5, NOON + HOUR);
     const times = claimsSeen(world.raw).map(({ at }) => at - NOON);
     expect(times).toEqual([0, SECOND, MINUTE, MINUTE + SECOND, 2 * MINUTE]);
+    expect(explained, 'what explain said of those that waited').toEqual(times.slice(2));
   } finally {
     await world.close();
   }

@@ -77,6 +77,7 @@ const CASES: Record<string, Case> = {
   },
   'GET /messages': { query: (ids) => ({ account_id: ids.account, batch_code: `batch-${ids.account}` }) },
   'GET /messages/{id}': { params: { id: 'message' } },
+  'GET /messages/{id}/events': { params: { id: 'message' } },
   'POST /messages/{id}/resolve': {
     params: { id: 'message' },
     uncertain: true,

@@ -329,6 +329,7 @@ async function everythingElse(): Promise<void> {
       'accounts show byfile --json',
       'messages list',
       'messages list --json',
+      'messages explain by-refused',
       'messages retry by-refused',
       'messages resolve by-refused --sent',
       'messages delete by-nobody --force',

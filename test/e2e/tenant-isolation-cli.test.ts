@@ -28,6 +28,7 @@ const CASES: Record<string, (id: string) => string> = {
   'messages resolve': (id) => `messages resolve ${id} --sent`,
   'messages retry': (id) => `messages retry ${id}`,
   'messages show': (id) => `messages show ${id}`,
+  'messages explain': (id) => `messages explain ${id}`,
   'run-now': () => 'run-now',
   send: (id) => `send ${eml} --account ${id}`,
   suspend: (id) => `suspend --batch batch-${id}`,

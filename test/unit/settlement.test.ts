@@ -71,6 +71,16 @@ describe('how a claim ends', () => {
     expect(next).toEqual({ kind: 'retry', dueAt: now + 60_000, error: 'no c@x' });
   });
 
+  test('what is tried again waits for the one that asked for most time', () => {
+    const greylisted = { ...refused('b@x', 450), reply: 'Greylisted, try again in 10 minutes' };
+    const { next } = settle(claimOf(['a@x', 'b@x']), {
+      recipients: [refused('a@x', 451), greylisted],
+      final: null,
+      failure: null,
+    });
+    expect(next).toMatchObject({ kind: 'retry', dueAt: now + 630_000 });
+  });
+
   test('every recipient refused for good is final', () => {
     const { next } = settle(claimOf(['a@x']), {
       recipients: [refused('a@x', 550)],

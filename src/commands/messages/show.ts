@@ -1,30 +1,48 @@
 import { string } from '@oclif/core/args';
 import { TenantCommand } from '../../cli/base-command.js';
+import { explainHere } from '../../cli/explain.js';
+import { holdSentence } from '../../cli/hold.js';
 import { formatTime, printRecord, printTable } from '../../cli/output.js';
 import { withServer } from '../../cli/with-server.js';
-import { type MessageWire, messageToWire } from '../../core/wire.js';
+import {
+  type EventWire,
+  eventToWire,
+  type HoldWire,
+  holdToWire,
+  type MessageWire,
+  messageToWire,
+} from '../../core/wire.js';
 
-/** Shows one message and what became of each recipient. */
+/** What is shown of one message. */
+type Shown = MessageWire & { hold: HoldWire };
+
+/** Events that are shown of its history: the first ones. */
+const MOST_EVENTS = 100;
+
+/** Shows one message, what holds it, what became of each recipient, and its history. */
 export default class MessagesShow extends TenantCommand {
-  static override summary = 'Show a message and what became of each recipient.';
+  static override summary = 'Show a message, what holds it, what became of each recipient, and its history.';
   static override enableJsonFlag = true;
   static override examples = ['<%= config.bin %> myserver acme messages show order-4711'];
   static override args = { id: string({ description: 'Id of the message.', required: true }) };
 
-  override async run(): Promise<{ ok: true } & MessageWire> {
+  override async run(): Promise<{ ok: true } & Shown> {
     const { args, flags } = await this.parse(MessagesShow);
     const server = await this.requireServer(flags.server);
     const tenant = await this.resolveTenant(server, flags.tenant);
-    const message = await withServer(server, async (context) => {
-      const { getMessage } = await import('../../services/list-messages.js');
-      return messageToWire(await getMessage(context, tenant, args.id));
+    const { message, events } = await withServer(server, async (context) => {
+      const { messageHistory } = await import('../../services/message-history.js');
+      const { message: found, hold } = await explainHere(server, context, tenant, args.id);
+      const { items } = await messageHistory(context, tenant, args.id, { limit: MOST_EVENTS });
+      const shown: Shown = { ...messageToWire(found), hold: holdToWire(hold) };
+      return { message: shown, events: items.map(eventToWire) };
     });
-    if (!this.jsonEnabled()) printMessage(message);
+    if (!this.jsonEnabled()) printMessage(message, events);
     return { ok: true, ...message };
   }
 }
 
-function printMessage({ recipients, ...message }: MessageWire): void {
+function printMessage({ recipients, hold, ...message }: Shown, events: readonly EventWire[]): void {
   const time = (ts: number | null): string | null => (ts === null ? null : formatTime(ts * 1000));
   printRecord({
     ...message,
@@ -34,6 +52,7 @@ function printMessage({ recipients, ...message }: MessageWire): void {
     error_ts: time(message.error_ts),
     next_attempt_ts: time(message.next_attempt_ts),
     expires_ts: time(message.expires_ts),
+    ...(hold === null ? {} : { held_by: holdSentence(hold) }),
   });
   process.stdout.write('\n');
   printTable(recipients, [
@@ -43,4 +62,17 @@ function printMessage({ recipients, ...message }: MessageWire): void {
     { header: 'REPLY', value: (recipient) => recipient.reply },
     { header: 'AT', value: (recipient) => time(recipient.ts) },
   ]);
+  if (events.length === 0) return;
+  process.stdout.write('\n');
+  printTable(events, [
+    { header: 'AT', value: (event) => time(event.event_ts) },
+    { header: 'EVENT', value: (event) => event.event_type },
+    { header: 'DETAIL', value: (event) => detailOf(event) },
+  ]);
+}
+
+function detailOf({ event_data: data }: EventWire): string {
+  return Object.entries(data)
+    .map(([name, value]) => `${name}: ${typeof value === 'string' ? value : JSON.stringify(value)}`)
+    .join('; ');
 }

@@ -5,10 +5,12 @@ import {
   addMessagesBodySchema,
   addMessagesDocSchema,
 } from '../../core/schemas/message.js';
-import { messageToWire } from '../../core/wire.js';
+import { eventToWire, holdToWire, messageToWire } from '../../core/wire.js';
 import { enqueueMessages } from '../../services/enqueue-messages.js';
-import { getMessage, listMessages } from '../../services/list-messages.js';
-import { messageAnswer, messageStatus, okField } from '../answers.js';
+import { explainOf } from '../../services/explain-message.js';
+import { listMessages } from '../../services/list-messages.js';
+import { messageHistory } from '../../services/message-history.js';
+import { eventAnswer, holdAnswer, messageAnswer, messageStatus, okField } from '../answers.js';
 import { messageName as name, nextCursorSchema, numericCursor, pageQuery, queryBoolean } from '../query.js';
 import { defineRoute, type Route } from '../route.js';
 
@@ -76,12 +78,35 @@ export const messageRoutes: readonly Route[] = [
     method: 'get',
     path: '/messages/{id}',
     who: 'tenant',
-    summary: 'Show one message with its state and recipients.',
+    summary: 'Show one message with its state, its recipients and what holds it.',
     params: z.object({ id: name }),
-    answer: messageAnswer.extend(okField),
+    answer: messageAnswer.extend({ ...okField, hold: holdAnswer }),
     errors: ['message_not_found'],
-    async handler({ context, tenantId, params }) {
-      return { ok: true as const, ...messageToWire(await getMessage(context, tenantId, params.id)) };
+    async handler({ deps, context, tenantId, params }) {
+      const { message, hold } = await explainOf(context, tenantId, params.id, deps.schedulerActive());
+      return { ok: true as const, ...messageToWire(message), hold: holdToWire(hold) };
+    },
+  }),
+  defineRoute({
+    method: 'get',
+    path: '/messages/{id}/events',
+    who: 'tenant',
+    summary: 'List what happened to a message, oldest first.',
+    params: z.object({ id: name }),
+    query: z.object(pageQuery),
+    answer: z.object({ ...okField, events: z.array(eventAnswer), next_cursor: nextCursorSchema }),
+    errors: ['message_not_found'],
+    async handler({ context, tenantId, params, query }) {
+      const cursor = numericCursor(query.cursor);
+      const { items, nextCursor } = await messageHistory(context, tenantId, params.id, {
+        limit: query.limit,
+        ...(cursor === undefined ? {} : { cursor: String(cursor) }),
+      });
+      return {
+        ok: true as const,
+        events: items.map(eventToWire),
+        ...(nextCursor === undefined ? {} : { next_cursor: nextCursor }),
+      };
     },
   }),
 ];
