@@ -1,7 +1,7 @@
 import type {
   AccountWire,
-  ExplainedMessageWire,
-  MessageEventWire,
+  EventWire,
+  HoldWire,
   MessageWire,
   SuspensionWire,
   TenantWire,
@@ -30,9 +30,8 @@ import type {
 export { type ErrorCode, type FieldIssue, MailProxyError } from '../core/errors.js';
 export type {
   AccountWire,
-  ExplainedMessageWire,
+  EventWire,
   HoldWire,
-  MessageEventWire,
   MessageWire,
   SuspensionWire,
   TenantWire,
@@ -82,14 +81,13 @@ export interface Client {
   /** Resolves once the batch is on the server's disk. */
   addMessages(batch: MessageBatchRequest): Promise<MessageBatchAnswer>;
   listMessages(filter?: MessageListRequest): Promise<{ messages: MessageWire[]; next_cursor?: string }>;
-  /** With what holds it and until when. */
-  getMessage(tenantId: string | undefined, id: string): Promise<ExplainedMessageWire>;
-  /** What happened to a message, in order. */
-  listMessageEvents(
+  getMessage(tenantId: string | undefined, id: string): Promise<MessageWire & { hold: HoldWire }>;
+  /** What happened to a message, oldest first. */
+  listEvents(
     tenantId: string | undefined,
     id: string,
-    page?: PageRequest,
-  ): Promise<{ events: MessageEventWire[]; next_cursor?: string }>;
+    page?: { limit?: number; cursor?: string },
+  ): Promise<{ events: EventWire[]; next_cursor?: string }>;
   /** Stops the sending of one batch, or with `batchCode` undefined of the tenant. */
   suspend(tenantId: string | undefined, batchCode?: string): Promise<SuspensionWire>;
   /** Sends again: one batch, or everything; with `keepBatches` all but what was suspended as a batch. */
@@ -208,7 +206,7 @@ export function createClient(options: ClientOptions): Client {
     listMessages: async (filter = {}) => as(await get('/messages', { ...filter })),
     getMessage: async (tenantId, id) =>
       as(await get(`/messages/${encodeURIComponent(id)}`, { tenant_id: tenantId })),
-    listMessageEvents: async (tenantId, id, page = {}) =>
+    listEvents: async (tenantId, id, page = {}) =>
       as(await get(`/messages/${encodeURIComponent(id)}/events`, { tenant_id: tenantId, ...page })),
     suspend: async (tenantId, batchCode) =>
       as(await command('suspend', { tenant_id: tenantId, batch_code: batchCode })),

@@ -12,8 +12,6 @@ export interface RunState {
   url: string;
   version: string;
   startedAt: number;
-  /** Whether it sends. */
-  schedulerActive: boolean;
 }
 
 /**

@@ -30,32 +30,24 @@ export interface NextAttemptInput {
   /** The message is given up at this moment. */
   expiresAt: Millis;
   random: RandomSource;
-  /** How long the server asked to be left alone, in milliseconds; null or undefined when it did not. */
-  hint?: Millis | null;
+  /** How long the server asked to be left alone, in milliseconds, when it said so. */
+  hint?: Millis | undefined;
 }
 
 /**
  * Says when a message that was put off is tried again: after 1, 5, 15 minutes, 1, 2, 4, 8, 16 hours and then every 16
- * hours, each ±20 % so that messages put off together do not come back together; never earlier than the server asked for,
- * and up to 10 % later than that. A wait that would outlast the message is cut short, so that the last attempt comes about a
- * minute before it expires; `expired` with less than 30 seconds left.
+ * hours, each ±20 % so that messages put off together do not come back together, but never before the time that the server named. A wait that would outlast the message
+ * is cut short, so that the last attempt comes about a minute before it expires; `expired` with less than 30 seconds left.
  */
 export function nextAttempt(input: NextAttemptInput): Millis | 'expired' {
-  const delay = RETRY_DELAYS[Math.max(0, input.retryCount)] ?? LONGEST_RETRY_DELAY;
+  const scheduled = spread(RETRY_DELAYS[Math.max(0, input.retryCount)] ?? LONGEST_RETRY_DELAY, input.random);
+  // Never before the server said, and a little later, so that messages put off together do not come back together.
+  const asked = input.hint === undefined ? 0 : Math.ceil(input.hint * (1 + 0.1 * input.random()));
   const left = input.expiresAt - input.now;
   if (left < TOO_LATE) return 'expired';
   // Half of what is left at least: the very last minute is no time to try every second.
   const latest = Math.max(input.expiresAt - LAST_CALL, input.now + Math.ceil(left / 2));
-  const chance = input.random();
-  const asked = Math.ceil((input.hint ?? 0) * (1 + 0.1 * chance));
-  return Math.min(
-    input.now +
-      Math.max(
-        spread(delay, () => chance),
-        asked,
-      ),
-    latest,
-  );
+  return Math.min(input.now + Math.max(scheduled, asked), latest);
 }
 
 /**

@@ -1,7 +1,7 @@
 import { type AuditRecord, auditDetail } from './audit.js';
-import type { Explanation, Hold } from './hold.js';
+import type { Explanation, Hold } from './explain-message.js';
 import { formatIso, formatTs } from './time.js';
-import type { Account, Message, MessageEvent, Tenant } from './types.js';
+import type { Account, Message, Tenant } from './types.js';
 
 /** An account as the HTTP contract and `--json` show it: no password, not even encrypted. */
 export function accountToWire(account: Account) {
@@ -102,22 +102,16 @@ export function suspensionToWire(
   };
 }
 
-const oneHoldToWire = ({ gate, until, reason }: Hold) => ({ gate, until_ts: ts(until), reason });
-
-/** What holds a message as the HTTP contract and `--json` show it. */
-export function holdToWire({ behind, gates, ...hold }: Explanation) {
-  return { ...oneHoldToWire(hold), behind, gates: gates.map(oneHoldToWire) };
+/** What holds a message as the HTTP contract and `--json` show it; null when it is final. */
+export function holdToWire({ gate, until, reason, behind, gates }: Explanation) {
+  if (gate === 'final') return null;
+  const wire = (hold: Hold) => ({ gate: hold.gate, until_ts: ts(hold.until), reason: hold.reason });
+  return { ...wire({ gate, until, reason }), behind, gates: gates.map(wire) };
 }
 
-/** A message by itself as the HTTP contract and `--json` show it: with what holds it, which for a final one is nothing. */
-export function explainedToWire(message: Message, explanation: Explanation): ExplainedMessageWire {
-  const hold = explanation.gate === 'final' ? null : holdToWire(explanation);
-  return { ...messageToWire(message), hold };
-}
-
-/** An entry of a message's history as the HTTP contract and `--json` show it. */
-export function eventToWire(event: MessageEvent) {
-  return { event_type: event.type, event_ts: formatTs(event.at), event_data: event.data };
+/** Something that happened to a message, as the HTTP contract and `--json` show it. */
+export function eventToWire({ type, at, data }: { type: string; at: number; data: Record<string, unknown> }) {
+  return { event_type: type, event_ts: formatTs(at), event_data: data };
 }
 
 /** A tenant's token as the HTTP contract and `--json` show it: neither the token nor its hash. */
@@ -168,11 +162,9 @@ export type AuditWire = ReturnType<typeof auditToWire>;
 export type AccountWire = ReturnType<typeof accountToWire>;
 /** Tenant as on the wire. */
 export type TenantWire = ReturnType<typeof tenantToWire>;
-/** Entry of a message's history as on the wire. */
-export type MessageEventWire = ReturnType<typeof eventToWire>;
 /** What holds a message as on the wire. */
 export type HoldWire = ReturnType<typeof holdToWire>;
-/** Message by itself as on the wire. */
-export type ExplainedMessageWire = MessageWire & { hold: HoldWire | null };
+/** Event of a message as on the wire. */
+export type EventWire = ReturnType<typeof eventToWire>;
 /** Message as on the wire. */
 export type MessageWire = ReturnType<typeof messageToWire>;

@@ -149,7 +149,6 @@ async function compose(options: DaemonOptions, undo: Array<() => unknown>): Prom
     url,
     version: VERSION,
     startedAt,
-    schedulerActive: config.schedulerActive,
   });
   undo.push(() => removeRunState(paths.runState));
 
@@ -173,6 +172,7 @@ async function compose(options: DaemonOptions, undo: Array<() => unknown>): Prom
   );
   undo.push(stopWatching);
   undo.push(() => dispatcher.stop(UNDO_GRACE_MS));
+  await store.settings.tell('scheduler_active', String(config.schedulerActive));
   if (config.schedulerActive) await dispatcher.start();
   const cleanUp = new CleanUp({ store: store.cleanup, retention: config.retention, now: Date.now, log });
   cleanUp.start();

@@ -43,8 +43,7 @@ export function settlementOf(
     outcome.failure === null ? 'No definite answer came.' : explainFailure(outcome.failure, server);
   const said = open.find(({ reply }) => reply !== '')?.reply ?? explained;
   const { retryCount, expiresAt } = claim;
-  // One message has one next attempt: it is early enough for the recipient whose server asks for the longest wait.
-  const hint = Math.max(0, ...open.map((recipient) => retryHint(recipient) ?? 0));
+  const hint = longest(open.map(({ code, reply }) => retryHint(code, reply)));
   const dueAt = nextAttempt({ retryCount, now, expiresAt, random, hint });
   if (open.some(({ verdict }) => verdict === 'uncertain')) {
     const error = `No definite answer came after the message was handed over: ${said}`;
@@ -58,6 +57,11 @@ export function settlementOf(
     };
   }
   return { ...base, next: { kind: 'retry', dueAt, error: said } };
+}
+
+/** All that is tried again goes together, so that it waits for the one that asked for most. */
+function longest(hints: ReadonlyArray<Millis | undefined>): Millis | undefined {
+  return hints.reduce((most, hint) => (hint !== undefined && hint > (most ?? 0) ? hint : most), undefined);
 }
 
 /** Gives a claim back untouched: nothing was offered to the server. */

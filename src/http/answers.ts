@@ -1,8 +1,7 @@
 import { z } from 'zod';
 import { AUDIT_EVENT_NAMES } from '../core/audit.js';
 import { ERROR_CODES, type ErrorCode } from '../core/errors.js';
-import { HOLD_GATES, type HoldGate } from '../core/hold.js';
-import { MESSAGE_EVENT_TYPES } from '../core/types.js';
+import { GATES } from '../core/explain-message.js';
 
 const unixSeconds = z.int().nullable().describe('Unix seconds.');
 const isoTime = z.string().describe('ISO 8601.');
@@ -116,33 +115,27 @@ export const messageAnswer = z.object({
   ),
 });
 
-const hold = {
-  gate: z.enum(Object.keys(HOLD_GATES) as [HoldGate, ...HoldGate[]]).describe(
-    Object.entries(HOLD_GATES)
-      .map(([gate, meaning]) => `\`${gate}\`: ${meaning}`)
-      .join('\n'),
+const hold = z.object({
+  gate: z.enum(GATES),
+  until_ts: unixSeconds.describe(
+    'When it ends by itself; null when somebody has to do something or nobody knows.',
   ),
-  until_ts: z.int().nullable().describe('Unix seconds; null when it needs a person, or nobody can say.'),
-  reason: z.string().describe('One sentence for people.'),
-};
-
-/** What holds a message. */
-export const holdAnswer = z.object({
-  ...hold,
-  behind: z
-    .int()
-    .nullable()
-    .describe('How many messages go before it; 10001 is more than 10,000, null not in line.'),
-  gates: z.array(z.object(hold)).describe('All that hold it, the one that lasts longest first.'),
+  reason: z.string(),
 });
 
-/** Fields of an entry of a message's history. */
+/** What holds a message. */
+export const holdAnswer = hold
+  .extend({
+    behind: z.int().describe('Messages of its account that go before it; 10,001 stands for more.'),
+    gates: z.array(hold).describe('All that holds it.'),
+  })
+  .nullable();
+
+/** Something that happened to a message. */
 export const eventAnswer = z.object({
-  event_type: z.enum(MESSAGE_EVENT_TYPES),
-  event_ts: z.int().describe('Unix seconds.'),
-  event_data: z
-    .record(z.string(), z.unknown())
-    .describe('What belongs to it, such as `error`, `next_attempt_ts` or `since_ts`.'),
+  event_type: z.string(),
+  event_ts: z.int(),
+  event_data: z.record(z.string(), z.unknown()),
 });
 
 /** The body of every failure, with all codes there are. */

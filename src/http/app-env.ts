@@ -22,6 +22,8 @@ export interface AppEnv {
     caller: Caller | undefined;
     /** The parsed body, not validated yet; undefined when there is none. */
     body: unknown;
+    /** Whether the answer has the headers of every answer already. */
+    isSecured: true | undefined;
     /** The tenant that the request is about; undefined is all, for an admin who names none. */
     tenantId: string | undefined;
   };

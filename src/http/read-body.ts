@@ -28,14 +28,18 @@ async function readChunks(body: ReadableStream<Uint8Array>, limit: number): Prom
  * Reads a request's body, never more than `limit` bytes of it: a length that is announced is refused unread, one that is
  * not (chunked) is counted while it arrives.
  *
+ * @param length - What the request's headers say of its length.
  * @throws MailProxyError `body_too_large`; `invalid_json` when the client stops in the middle.
  */
-export async function readBody(request: Request, limit: number): Promise<Uint8Array> {
-  const announced = request.headers.get('content-length');
-  if (announced !== null && Number(announced) > limit) throw tooLarge(limit);
+export async function readBody(
+  request: Request,
+  limit: number,
+  { announced, isChunked }: { announced: string | undefined; isChunked: boolean },
+): Promise<Uint8Array> {
+  if (announced !== undefined && Number(announced) > limit) throw tooLarge(limit);
   try {
     // Node holds a client to the length that it announces; only without one does the body have to be counted.
-    if (announced !== null && !request.headers.has('transfer-encoding')) {
+    if (announced !== undefined && !isChunked) {
       const bytes = new Uint8Array(await request.arrayBuffer());
       if (bytes.byteLength > limit) throw tooLarge(limit);
       return bytes;

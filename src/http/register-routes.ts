@@ -7,9 +7,13 @@ import type { AppContext, AppEnv, Middleware } from './app-env.js';
 import type { AppDeps } from './deps.js';
 import { actorOf, authentication, firstUsePerMinute } from './middleware/authentication.js';
 import { DEFAULT_BODY_LIMIT, jsonBody } from './middleware/json-body.js';
+import { SECURITY_HEADERS } from './middleware/security-headers.js';
 import { isAboutTenant, tenantInBody, tenantInUrl } from './middleware/tenant-resolution.js';
 import { singleValues } from './query.js';
 import type { Route, RouteShape, Who } from './route.js';
+
+/** Given whole to the response, plain: adding them one by one costs more than the answer itself. */
+const ANSWER_HEADERS = { ...SECURITY_HEADERS, 'Content-Type': 'application/json' };
 
 function contextOf(deps: AppDeps, c: AppContext): ServiceContext | undefined {
   const principal = c.get('caller')?.principal;
@@ -103,7 +107,9 @@ export function registerRoutes(app: OpenAPIHono<AppEnv>, deps: AppDeps, routes: 
           await deps.reloadKeys();
           return call();
         });
-        return answer instanceof Response ? answer : c.json(answer);
+        if (answer instanceof Response) return answer;
+        c.set('isSecured', true);
+        return new Response(JSON.stringify(answer), { headers: ANSWER_HEADERS });
       },
     );
   }

@@ -1,25 +1,25 @@
-import { explainMessage } from '../core/explain-message.js';
-import type { Explanation, SendingState } from '../core/hold.js';
+import { type Explanation, explainMessage } from '../core/explain-message.js';
 import type { Message } from '../core/types.js';
 import { tenantScope } from '../store/scope.js';
 import type { ServiceContext } from './context.js';
-import { getMessage, messageNotFound } from './list-messages.js';
+import { getMessage } from './list-messages.js';
 
 /**
- * Finds a message and says what holds it and when it will go.
+ * Finds a message and what holds it.
  *
- * @param sending - Whether anything is sent at all, as the caller knows.
- * @throws MailProxyError `message_not_found`.
+ * @param isSending - Whether a daemon drains the queue at all.
+ * @throws MailProxyError `message_not_found` or `tenant_not_found`.
  */
-export async function explainOne(
+export async function explainOf(
   context: Pick<ServiceContext, 'store' | 'now'>,
   tenantId: string,
   id: string,
-  sending: SendingState,
-): Promise<{ message: Message; explanation: Explanation }> {
+  isSending: boolean,
+): Promise<{ message: Message; hold: Explanation }> {
   const message = await getMessage(context, tenantId, id);
-  const facts = await context.store.holdFacts.read(tenantScope(tenantId), id);
-  // Deleted between the two reads.
-  if (facts === undefined) throw messageNotFound(tenantId);
-  return { message, explanation: explainMessage(facts, sending, context.now()) };
+  const facts = await context.store.holdFacts(tenantScope(tenantId), id);
+  // It was there a moment ago; what is gone is held by nothing.
+  if (facts === undefined)
+    return { message, hold: { gate: 'final', until: null, reason: 'It is gone.', behind: 0, gates: [] } };
+  return { message, hold: explainMessage(facts, context.now(), isSending) };
 }

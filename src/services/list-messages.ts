@@ -33,12 +33,10 @@ export async function getMessage(
   const message = await store.messages.get(tenantScope(tenantId), id);
   if (message === undefined) {
     if ((await store.tenants.get(tenantScope(tenantId))) === undefined) throw tenantNotFound(tenantId);
-    throw messageNotFound(tenantId);
+    throw new MailProxyError(
+      'message_not_found',
+      `There is no message with this id in tenant "${tenantId}".`,
+    );
   }
   return message;
-}
-
-/** The failure of naming a message that a tenant does not have. */
-export function messageNotFound(tenantId: string): MailProxyError {
-  return new MailProxyError('message_not_found', `There is no message with this id in tenant "${tenantId}".`);
 }

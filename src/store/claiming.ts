@@ -82,7 +82,8 @@ export function createClaiming(sql: Sql): Claiming {
 
   const claim = (lane: Lane, { limit, owner, now, leaseMs, budget }: ClaimOptions): ClaimedRows => {
     const generation = sql('SELECT value FROM generation').get()?.value as number;
-    const nothing = { rows: [], isLimited: false, rejected: 0, parked: 0, more: false, generation };
+    // Limited until it is known not to be: else the claim after this one would be made ahead of the connections.
+    const nothing = { rows: [], isLimited: true, rejected: 0, parked: 0, more: false, generation };
     const account = sql(
       `SELECT limit_minute, limit_hour, limit_day, limit_behavior, limit_hourly, limit_daily
          FROM accounts JOIN tenants ON tenants.id = tenant_id

@@ -52,7 +52,7 @@ export function createClaimStore(
   const release = createReleaseSuspended(sql);
   const settle = createSettle(sql, noteEvent, transitions);
   const recover = createRecover(sql, transitions);
-  const promote = createPromote(sql, transitions);
+  const promote = createPromote(sql, noteEvent, transitions);
   return {
     async lanesReady() {
       return sql(

@@ -11,7 +11,9 @@ export type FactName =
   /** Ids of the keys that the running daemon holds, as JSON. */
   | 'daemon_key_ids'
   /** Where the running daemon's admin token came from: `environment` or `stored`. */
-  | 'admin_token_source';
+  | 'admin_token_source'
+  /** Whether the running daemon drains the queue: `true` or `false`. */
+  | 'scheduler_active';
 
 /** Settings of the server itself: no tenant owns them. */
 export interface SettingsStore {

@@ -8,10 +8,11 @@ import { type ClaimStore, createClaimStore } from './claims.js';
 import { type CleanupStore, createCleanupStore } from './cleanup.js';
 import { type Db, openDatabase } from './database.js';
 import { createDeleteMessages, type DeleteMessages } from './delete-messages.js';
-import { createHoldFactsStore, type HoldFactsStore } from './hold-facts.js';
+import { createReadHoldFacts, type ReadHoldFacts } from './hold-facts.js';
 import { createKeyStore, type KeyStore } from './keys.js';
 import { createLaneStateStore, type LaneStateStore } from './lane-states.js';
-import { createMessageEventStore, createNoteEvent, type MessageEventStore } from './message-events.js';
+import { createNoteEvent } from './message-events.js';
+import { createReadHistory, type ReadHistory } from './message-history.js';
 import { createMessageStore, type MessageStore } from './messages.js';
 import { createQueueStore, type QueueStore } from './queue.js';
 import { createResolveMessage, type ResolveMessage } from './resolve-message.js';
@@ -37,9 +38,9 @@ export interface Store {
   readonly messages: MessageStore;
   readonly queue: QueueStore;
   readonly claims: ClaimStore;
-  readonly messageEvents: MessageEventStore;
-  readonly holdFacts: HoldFactsStore;
   readonly laneStates: LaneStateStore;
+  readonly holdFacts: ReadHoldFacts;
+  readonly history: ReadHistory;
   readonly suspensions: SuspensionStore;
   readonly retries: RetryStore;
   readonly deleteMessages: DeleteMessages;
@@ -77,9 +78,9 @@ function storeOver(db: Db): Store {
     messages: createMessageStore(sql),
     queue: createQueueStore(sql, writer, atOnce),
     claims: createClaimStore(sql, writer, claiming, atOnce),
-    messageEvents: createMessageEventStore(sql),
-    holdFacts: createHoldFactsStore(sql),
     laneStates: createLaneStateStore(sql, writer),
+    holdFacts: createReadHoldFacts(sql),
+    history: createReadHistory(sql),
     suspensions: createSuspensionStore(sql, writer, append),
     retries: createRetryStore(sql, writer, note),
     deleteMessages: createDeleteMessages(sql, writer, append),

@@ -77,11 +77,7 @@ test('every method speaks to its route', async () => {
   const batch = await own.addMessages({ messages: [message('a/b'), { id: 'bad' }] });
   expect(batch).toMatchObject({ queued: 1, rejected: [{ id: 'bad' }] });
   expect((await own.listMessages({ status: 'pending' })).messages).toMatchObject([{ id: 'a/b' }]);
-  expect(await own.getMessage(undefined, 'a/b')).toMatchObject({
-    subject: 'Hello',
-    hold: { gate: 'none', behind: 0 },
-  });
-  expect(await admin.listMessageEvents('initech', 'a/b', { limit: 1 })).toEqual({ events: [] });
+  expect(await own.getMessage(undefined, 'a/b')).toMatchObject({ subject: 'Hello' });
   expect(await own.status()).toMatchObject({ pending_messages: 1, version: '1.2.3' });
   expect(await own.suspend(undefined, 'Q1')).toMatchObject({ suspended_batches: ['Q1'], batch_code: 'Q1' });
   expect(await admin.suspend('initech')).toMatchObject({ tenant_suspended: true });

@@ -1,8 +1,8 @@
-import fc from 'fast-check';
 import { beforeEach, describe, expect, test } from 'vitest';
-import { explainOne } from '../../src/services/explain-message.js';
-import { tenantScope } from '../../src/store/scope.js';
-import type { Store } from '../../src/store/store.js';
+import { explainOf } from '../../src/services/explain-message.js';
+import { messageHistory } from '../../src/services/message-history.js';
+import type { Claim, Settlement } from '../../src/store/claim-types.js';
+import type { TenantScope } from '../../src/store/scope.js';
 import { useCleanup } from '../support/cleanup.js';
 import {
   accountChange,
@@ -14,168 +14,156 @@ import {
   type TempStore,
   tenantChange,
 } from '../support/temp-store.js';
-import { claimsSeen, openVirtualWorld } from '../support/virtual-world.js';
 
-const [MINUTE, HOUR] = [60_000, 3_600_000];
-const acme = tenantScope('acme');
-const explain = async (store: Store, id: string, now: number) =>
-  (await explainOne({ store, now: () => now }, 'acme', id, 'active')).explanation;
+const closing = useCleanup();
+const MINUTE = 60_000;
+const HOUR = 60 * MINUTE;
+let temp: TempStore;
+let scope: TenantScope;
+let lane: { accountPk: number; tenantId: string };
+beforeEach(async () => {
+  temp = closing(await openTempStore(), (it) => it.close());
+  ({ scope, lane } = await addLane(temp.store, 'acme'));
+});
 
-describe('over a store', () => {
-  const closing = useCleanup();
-  let temp: TempStore;
-  let lane: Awaited<ReturnType<typeof addLane>>['lane'];
-  beforeEach(async () => {
-    temp = closing(await openTempStore(), (it) => it.close());
-    ({ lane } = await addLane(temp.store, 'acme', { limitMinute: 2 }));
-  });
-  const enqueue = (...messages: Parameters<typeof newMessage>[]) =>
-    temp.store.queue.enqueue(
-      acme,
-      messages.map((it) => newMessage(...it)),
-      NOON,
-    );
-  const gates = async (id: string, now = NOON) =>
-    (await explain(temp.store, id, now)).gates.map(({ gate }) => gate);
+const enqueue = (...messages: Parameters<typeof newMessage>[]) =>
+  temp.store.queue.enqueue(
+    scope,
+    messages.map((it) => newMessage(...it)),
+    NOON,
+  );
+const explained = async (id: string, isSending = true, now = NOON) =>
+  (await explainOf({ store: temp.store, now: () => now }, 'acme', id, isSending)).hold;
+const gatesOf = async (id: string) => (await explained(id)).gates.map(({ gate }) => gate);
+const claim = async (now = NOON): Promise<Claim> => {
+  const { claims } = await temp.store.claims.claimDue(lane, { limit: 1, owner: 'o', now, leaseMs: MINUTE });
+  return claims[0] as Claim;
+};
+const settle = ({ pk, claim: number }: Claim, next: Settlement['next'], now = NOON) =>
+  temp.store.claims.settle({ pk, claim: number, recipients: [], next }, now);
+const change = (account: Parameters<typeof accountChange>[0]) =>
+  temp.store.accounts.put(scope, 'smtp1', by(NOON), () => accountChange(account));
 
-  test('those before it are the ones that a claim would take first', async () => {
-    await addLane(temp.store, 'globex');
-    await temp.store.queue.enqueue(tenantScope('globex'), [newMessage('theirs', { priority: 0 })], NOON);
-    await enqueue(
-      ['low', { priority: 3 }],
-      ['a'],
-      ['b'],
-      ['urgent', { priority: 0 }],
-      ['later', { deferredAt: NOON + 1 }],
-    );
-    const behind = async (id: string) => (await explain(temp.store, id, NOON)).behind;
-    expect([await behind('urgent'), await behind('a'), await behind('b'), await behind('low')]).toEqual([
-      0, 1, 2, 3,
-    ]);
-    expect(await behind('later')).toBeNull();
-    // Two may go at once, the next two a minute later: the fourth in line is the second of those.
-    expect((await explain(temp.store, 'low', NOON)).until).toBe(NOON + MINUTE);
-    await temp.store.claims.claimDue(lane, { limit: 1, owner: 'o', now: NOON + 5000, leaseMs: 1000 });
-    expect(await explain(temp.store, 'low', NOON + 5000)).toMatchObject({
+describe('what holds a message', () => {
+  test('is nothing when it goes now, and the line when others go before it', async () => {
+    await enqueue(['b'], ['a', { priority: 0 }], ['c']);
+    expect(await explained('a')).toMatchObject({ gate: 'none', behind: 0, gates: [] });
+    expect(await explained('c')).toMatchObject({
+      gate: 'queue',
       behind: 2,
-      until: NOON + 5000 + MINUTE,
+      until: null,
+      reason: expect.stringContaining('2 others'),
     });
   });
 
-  test('what a person or the daemon did to it shows at once', async () => {
-    await enqueue(['m', { batchCode: 'news' }]);
-    expect(await gates('m')).toEqual(['none']);
-    await temp.store.laneStates.note(lane.accountPk, {
-      failures: 1,
-      openUntil: NOON + HOUR,
-      reason: 'Down.',
-      held: null,
+  test('is the time that its sender set', async () => {
+    await enqueue(['m', { deferredAt: NOON + HOUR }]);
+    expect(await explained('m')).toMatchObject({ gate: 'deferred_time', until: NOON + HOUR });
+  });
+
+  test('is its next attempt, with the last answer', async () => {
+    await enqueue(['m']);
+    await settle(await claim(), { kind: 'retry', dueAt: NOON + MINUTE, error: '450 not now' });
+    expect(await explained('m')).toMatchObject({
+      gate: 'retry',
+      until: NOON + MINUTE,
+      reason: expect.stringContaining('450 not now'),
     });
-    expect(await gates('m')).toEqual(['breaker']);
-    await temp.store.suspensions.suspend(acme, 'news', by(NOON));
-    await temp.store.suspensions.suspend(acme, undefined, by(NOON));
-    expect(await gates('m')).toEqual(['tenant_suspended', 'batch_suspended', 'breaker']);
-    await temp.store.suspensions.activate(acme, { keepBatches: true }, by(NOON));
-    await temp.store.tenants.put(acme, by(NOON), () => tenantChange({ active: false }));
-    await temp.store.laneStates.clear();
-    expect(await gates('m')).toEqual(['tenant_inactive', 'batch_suspended']);
-    temp.raw.exec("UPDATE accounts SET pk = 99 WHERE id = 'smtp1'");
-    expect((await explain(temp.store, 'm', NOON)).gate).toBe('account_missing');
   });
 
-  test('is found in indexes, whatever the size of the queue', () => {
-    const plan = (sql: string): string[] =>
-      (temp.raw.prepare(`EXPLAIN QUERY PLAN ${sql}`).all() as Array<{ detail: string }>).map(
-        ({ detail }) => detail,
-      );
-    const ahead =
-      "SELECT 1 FROM messages WHERE account_pk = 1 AND state = 'ready' AND (priority, due_at, pk) < (1, 2, 3)";
-    expect(plan(ahead)).toEqual([
-      expect.stringMatching(/SEARCH .* USING COVERING INDEX messages_ready \(account_pk=\? AND \(priority/),
-    ]);
-    const charges = "SELECT at FROM rate_charges WHERE scope = 'a:1' ORDER BY at DESC LIMIT 5 OFFSET 5";
-    expect(plan(charges)).toEqual([
-      expect.stringMatching(/SEARCH rate_charges USING PRIMARY KEY \(scope=\?\)/),
+  test('is a suspension before all that ends by itself', async () => {
+    await enqueue(['m', { batchCode: 'Q1', deferredAt: NOON + HOUR }]);
+    await temp.store.suspensions.suspend(scope, 'Q1', by(NOON));
+    expect(await explained('m')).toMatchObject({ gate: 'batch_suspended', until: null });
+    await temp.store.suspensions.suspend(scope, undefined, by(NOON));
+    await temp.store.tenants.put(scope, by(NOON), () => tenantChange({ active: false }));
+    expect(await gatesOf('m')).toEqual([
+      'tenant_inactive',
+      'tenant_suspended',
+      'batch_suspended',
+      'deferred_time',
     ]);
   });
 
-  test('only so many are counted', async () => {
-    await enqueue(['last']);
-    temp.raw.exec(`WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 12000)
-      INSERT INTO messages (tenant_id, id, account_pk, account_id, state, priority, subject, envelope_from, created_at,
-        due_at, expires_at, attention_at)
-      SELECT 'acme', 'n' || i, account_pk, 'smtp1', 'ready', 1, '', '', created_at, due_at, expires_at, attention_at
-        FROM n, messages WHERE id = 'last'`);
-    const started = performance.now();
-    const explanation = await explain(temp.store, 'last', NOON);
-    expect(performance.now() - started).toBeLessThan(500);
-    expect(explanation).toMatchObject({ gate: 'rate_limit', until: null, behind: 10_001 });
-    // 1,000 others have to go first, two a minute.
-    expect(explanation.reason).toContain(new Date(NOON + 500 * MINUTE).toISOString());
+  test('is the breaker of its account, or that its password does not open', async () => {
+    await enqueue(['m']);
+    const down = { failures: 2, openUntil: NOON + MINUTE, reason: 'Connection refused.', held: null };
+    await temp.store.laneStates.note(lane.accountPk, down);
+    expect(await explained('m')).toMatchObject({
+      gate: 'breaker',
+      until: NOON + MINUTE,
+      reason: expect.stringContaining('Connection refused'),
+    });
+    await temp.store.laneStates.note(lane.accountPk, { ...down, held: 'The password does not open.' });
+    expect(await explained('m')).toMatchObject({ gate: 'account_held', until: null });
+    await temp.store.laneStates.note(lane.accountPk, { failures: 0, openUntil: 0, reason: null, held: null });
+    expect(await explained('m')).toMatchObject({ gate: 'none' });
+  });
+
+  test('is a rate limit, with the exact time of the n-th in line', async () => {
+    await change({ limitMinute: 2 });
+    await enqueue(['a'], ['b'], ['c'], ['d'], ['e']);
+    await claim(NOON);
+    await claim(NOON + 10);
+    const at = async (id: string) => (await explained(id, true, NOON + 20)).until;
+    expect([await at('c'), await at('d'), await at('e')]).toEqual([
+      NOON + MINUTE,
+      NOON + MINUTE + 10,
+      NOON + 2 * MINUTE,
+    ]);
+    expect(await explained('c', true, NOON + 20)).toMatchObject({ gate: 'rate_limit' });
+  });
+
+  test('is that no daemon sends', async () => {
+    await enqueue(['m']);
+    expect(await explained('m', false)).toMatchObject({ gate: 'scheduler_inactive', until: null });
+  });
+
+  test('is nothing any more once it is final, on its way, or for a person to decide', async () => {
+    await enqueue(['m']);
+    const claimed = await claim();
+    expect(await explained('m')).toMatchObject({ gate: 'sending' });
+    await temp.store.tenants.put(scope, by(NOON), () => tenantChange({ onUncertain: 'hold' }));
+    await temp.store.claims.markHandedOver(claimed.pk, claimed.claim);
+    await settle(claimed, { kind: 'uncertain', dueAt: NOON + MINUTE, error: 'lost' });
+    expect(await explained('m')).toMatchObject({ gate: 'uncertain' });
+    await temp.store.resolveMessage(scope, 'm', { outcome: 'sent', reason: undefined }, by(NOON));
+    expect(await explained('m')).toMatchObject({ gate: 'final' });
   });
 });
 
-describe('the time that is named', () => {
-  const limit = (max: number) => fc.option(fc.integer({ min: 1, max }), { nil: null, freq: 3 });
-  const aPlan = fc.record({
-    limits: fc.record({ limitMinute: limit(5), limitHour: limit(20), limitDay: limit(60) }),
-    tenantLimits: fc.record({ limitHourly: limit(15), limitDaily: limit(60) }),
-    priorities: fc.array(fc.constantFrom<0 | 1 | 2 | 3>(0, 1, 2, 3), {
-      minLength: 1,
-      maxLength: 50,
-      size: 'max',
-    }),
-    deferred: fc.option(
-      fc.record({ by: fc.integer({ min: 1, max: 3 * HOUR }), priority: fc.constantFrom<0 | 2>(0, 2) }),
-    ),
-    asked: fc.array(fc.nat(2 * HOUR), { maxLength: 2 }),
+describe('the history of a message', () => {
+  const history = async (id: string, page: { cursor?: string; limit: number } = { limit: 100 }) =>
+    await messageHistory({ store: temp.store }, 'acme', id, page);
+
+  test('tells attempts, lateness and the outcome in order, a page at a time', async () => {
+    await enqueue(['m']);
+    await settle(await claim(), { kind: 'retry', dueAt: NOON + 4 * HOUR, error: '450 not now' });
+    await temp.store.claims.promoteDue(NOON + 3 * HOUR, 10);
+    await temp.store.claims.promoteDue(NOON + 4 * HOUR, 10);
+    await settle(await claim(NOON + 4 * HOUR), { kind: 'final' }, NOON + 4 * HOUR);
+    const { items } = await history('m');
+    expect(items.map(({ type, at, data }) => [type, at - NOON, data])).toEqual([
+      ['deferred', 0, { error: '450 not now', next_attempt_ts: (NOON + 4 * HOUR) / 1000 }],
+      ['late', 3 * HOUR, { since_ts: NOON / 1000, error: '450 not now' }],
+      ['sent', 4 * HOUR, {}],
+    ]);
+    const first = await history('m', { limit: 2 });
+    expect(first.items).toHaveLength(2);
+    const rest = await history('m', { limit: 2, cursor: first.nextCursor as string });
+    expect(rest.items.map(({ type }) => type)).toEqual(['sent']);
   });
-  type Plan = typeof aPlan extends fc.Arbitrary<infer It> ? It : never;
 
-  /** Has what a plan says sent, and compares what was said of each message with when it went. */
-  async function play(plan: Plan): Promise<void> {
-    const server = { millis: 0, isDown: () => false, answer: () => 'take' as const, answered: () => {} };
-    const world = await openVirtualWorld(() => server);
-    try {
-      const { store } = world;
-      await store.tenants.put(acme, by(NOON), () => tenantChange(plan.tenantLimits));
-      await store.accounts.put(acme, 'smtp1', by(NOON), () => accountChange({ ...plan.limits, tls: 'none' }));
-      const expiresAt = NOON + 60 * 24 * HOUR;
-      const ready = plan.priorities.map((priority, i) =>
-        newMessage(`m${i}`, { priority, expiresAt, content: Buffer.from(`m${i}`) }),
-      );
-      const { deferred } = plan;
-      const later =
-        deferred === null
-          ? []
-          : [newMessage('d', { ...deferred, deferredAt: NOON + deferred.by, expiresAt })];
-      await store.queue.enqueue(acme, [...ready, ...later], NOON);
+  test('tells lateness once, and not of a message whose own time has not come', async () => {
+    await enqueue(['m', { deferredAt: NOON + 10 * HOUR }]);
+    await temp.store.claims.promoteDue(NOON + 9 * HOUR, 10);
+    expect((await history('m')).items).toEqual([]);
+    await temp.store.claims.promoteDue(NOON + 13 * HOUR, 10);
+    await temp.store.claims.promoteDue(NOON + 14 * HOUR, 10);
+    expect((await history('m')).items.map(({ type }) => type)).toEqual(['late']);
+  });
 
-      const said: Array<{ pk: number; at: number; until: number | null; gate: string }> = [];
-      const ask = async () => {
-        const at = Date.now();
-        // One that comes later may overtake those in line: that is something in between, unlike for itself.
-        for (const { id } of deferred === null ? ready : later) {
-          const { message, explanation } = await explainOne({ store, now: () => at }, 'acme', id, 'active');
-          const { gate } = explanation;
-          if (gate === 'final') continue;
-          said.push({ pk: message.pk, at, gate, until: gate === 'queue' ? at : explanation.until });
-        }
-      };
-      await ask();
-      for (const at of plan.asked) world.at(NOON + at, ask);
-      await world.dispatcher.start();
-      const open = world.raw.prepare("SELECT 1 FROM messages WHERE state <> 'sent' LIMIT 1").pluck();
-      await world.pass(() => open.get() === undefined, NOON + 50 * 24 * HOUR);
-      const claimedAt = new Map(claimsSeen(world.raw).map(({ pk, at }) => [pk, at]));
-      for (const { pk, at, until, gate } of said)
-        expect(until, `${gate} at ${at - NOON}`).toBe(claimedAt.get(pk));
-    } finally {
-      await world.close();
-    }
-  }
-
-  test('is the moment at which it goes', async () => {
-    await fc.assert(fc.asyncProperty(aPlan, play), { numRuns: 25 });
-  }, 120_000);
+  test('of a message that is not there is refused', async () => {
+    await expect(history('none')).rejects.toMatchObject({ code: 'message_not_found' });
+  });
 });

@@ -125,60 +125,6 @@ test('one message is shown with its recipients, whatever characters its id has',
   });
 });
 
-test('what holds a message is told with it, until it is final', async () => {
-  const later = server.clock.now / 1000 + 60;
-  await add({ messages: [message('now'), message('later', { deferred_ts: later })] });
-  const hold = async (id: string) => (await get(`/messages/${id}`)).json.hold;
-  const waits = { gate: 'deferred_time', until_ts: later, reason: expect.stringMatching(/sender gave/) };
-  expect(await hold('later')).toEqual({ ...waits, behind: null, gates: [waits] });
-  expect(await hold('now')).toMatchObject({ gate: 'none', until_ts: server.clock.now / 1000, behind: 0 });
-  await server.request('POST', '/commands/suspend', { token: ACME });
-  expect(await hold('later')).toMatchObject({
-    gate: 'tenant_suspended',
-    until_ts: null,
-    gates: [{}, { gate: 'deferred_time' }],
-  });
-  await server.request('DELETE', '/account/smtp1?force=true', { token: ACME });
-  expect(await get('/messages/now')).toMatchObject({ status: 200, json: { status: 'error', hold: null } });
-});
-
-test('what happened to a message is told in order, page by page', async () => {
-  const { clock, store } = server;
-  await add({ messages: [message('m', { deferred_ts: clock.now / 1000 + 60 })] });
-  const events = async (query = '') => (await get(`/messages/m/events${query}`)).json;
-  expect(await events()).toEqual({ ok: true, events: [] });
-  await server.request('POST', '/commands/retry-messages', { token: ACME, json: { ids: ['m'] } });
-  clock.now += 5000;
-  const [lane] = await store.claims.lanesReady();
-  if (lane === undefined) throw new Error('Nothing is ready.');
-  const options = { limit: 1, owner: 'o', now: clock.now, leaseMs: 1000 };
-  const { claims } = await store.claims.claimDue(lane, options);
-  const next = { kind: 'error', error: '550 no' } as const;
-  for (const { pk, claim } of claims)
-    await store.claims.settle({ pk, claim, recipients: [], next }, clock.now);
-  const first = await events('?limit=1');
-  expect(first).toEqual({
-    ok: true,
-    events: [
-      {
-        event_type: 'retried',
-        event_ts: clock.now / 1000 - 5,
-        event_data: { from: 'waiting', by: 'tenant-token' },
-      },
-    ],
-    next_cursor: expect.stringMatching(/^\d+$/),
-  });
-  expect(await events(`?limit=1&cursor=${first.next_cursor}`)).toEqual({
-    ok: true,
-    events: [{ event_type: 'error', event_ts: clock.now / 1000, event_data: { error: '550 no' } }],
-  });
-  expect(await get('/messages/m/events', GLOBEX)).toMatchObject({
-    status: 404,
-    json: { code: 'message_not_found' },
-  });
-  expect(await get('/messages/m/events?cursor=x')).toMatchObject({ status: 422 });
-});
-
 test('the status counts own messages for a tenant and all for an admin', async () => {
   await add({ messages: [message('a'), message('b')] });
   await add({ messages: [message('a')] }, GLOBEX);

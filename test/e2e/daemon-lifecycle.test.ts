@@ -328,15 +328,11 @@ describe.concurrent('the environment', () => {
     const server = await TestServer.create(onTestFinished);
     const elsewhere = join(server.home, 'elsewhere');
     mkdirSync(elsewhere);
-    const child = spawn(
-      process.execPath,
-      [PROGRAM, 'start', server.name, '--port', String(await freePort())],
-      {
-        env: cliEnvironment({ ...server.env, GMP_DB_PATH: 'data/queue.db' }),
-        cwd: elsewhere,
-        stdio: 'ignore',
-      },
-    );
+    const child = spawn(process.execPath, [PROGRAM, 'start', server.name], {
+      env: cliEnvironment({ ...server.env, GMP_DB_PATH: 'data/queue.db' }),
+      cwd: elsewhere,
+      stdio: 'ignore',
+    });
     expect(await once(child, 'close')).toEqual([0, null]);
     const database = join(elsewhere, 'data', 'queue.db');
     expect(isServerLocked(`${database}.lock`)).toBe(true);

@@ -329,6 +329,12 @@ async function everythingElse(): Promise<void> {
       'accounts show byfile --json',
       'messages list',
       'messages list --json',
+      'messages explain by-refused',
+      'messages retry by-refused',
+      'messages resolve by-refused --sent',
+      'messages delete by-nobody --force',
+      'suspend --batch none',
+      'activate --batch none',
     ].map((line) => run(`myserver acme ${line}`)),
     ...['by-refused', 'by-echoed'].map((id) => run(`myserver acme messages show ${id}`)),
     ...['tenants list --json', 'tenants show acme --json', 'tenants show globex', 'status --json'].map(

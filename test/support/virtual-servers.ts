@@ -21,6 +21,8 @@ export interface VirtualServer {
 export interface VirtualSender extends Sender {
   /** As when the process dies: servers go on with what they have, and nothing of it is heard. */
   kill(): void;
+  /** How many connections to the server at a port carry something. */
+  inUse(port: number): number;
 }
 
 const pause = (millis: number): Promise<void> =>
@@ -39,6 +41,10 @@ export function createVirtualSender(serverAt: (port: number) => VirtualServer): 
   let isDead = false;
   /** What servers have a body of and not answered yet. */
   const handedOver = new Set<() => void>();
+  const busy = new Map<number, number>();
+  const count = (port: number, more: 1 | -1): void => {
+    busy.set(port, (busy.get(port) ?? 0) + more);
+  };
   const never = new Promise<never>(() => {});
   const live = async (millis: number): Promise<void> => {
     await pause(millis);
@@ -78,20 +84,27 @@ export function createVirtualSender(serverAt: (port: number) => VirtualServer): 
     };
   }
 
-  function open(server: VirtualServer, maxConnections: number): Connections {
+  function open(port: number, maxConnections: number): Connections {
+    const server = serverAt(port);
     const waiting: Array<{ order: Order; go: () => void; fail: (error: Error) => void }> = [];
     const gone: Array<() => void> = [];
     let inUse = 0;
     let isDraining = false;
+    const leaveOne = (): number => {
+      count(port, -1);
+      return --inUse;
+    };
     const leave = (): void => {
       const next = waiting.shift();
       if (next !== undefined) next.go();
-      else if (--inUse === 0) for (const resolve of gone.splice(0)) resolve();
+      else if (leaveOne() === 0) for (const resolve of gone.splice(0)) resolve();
     };
     const enter = async (order: Order): Promise<void> => {
       if (isDraining) throw cancelled();
-      if (inUse < maxConnections) inUse++;
-      else
+      if (inUse < maxConnections) {
+        inUse++;
+        count(port, 1);
+      } else
         await new Promise<void>((go, fail) => {
           const at = waiting.findIndex((other) => before(order, other.order));
           waiting.splice(at < 0 ? waiting.length : at, 0, { order, go, fail });
@@ -120,8 +133,9 @@ export function createVirtualSender(serverAt: (port: number) => VirtualServer): 
   }
 
   return {
-    open: ({ port }, { maxConnections }) => open(serverAt(port), maxConnections),
+    open: ({ port }, { maxConnections }) => open(port, maxConnections),
     close: async () => undefined,
+    inUse: (port) => busy.get(port) ?? 0,
     kill() {
       isDead = true;
       for (const unheard of handedOver) unheard();

@@ -13,6 +13,8 @@ export interface VirtualWorld extends WatchedStore {
   log: string[];
   /** The one that runs now. */
   dispatcher: Dispatcher;
+  /** How many of its connections to the server at a port carry something. */
+  inUse(port: number): number;
   /** Times in which none ran: from, and until. */
   downtimes: Array<[from: number, until: number]>;
   /** Has something done when its time comes, even over a restart. */
@@ -57,6 +59,8 @@ export interface ClaimSeen {
   /** Whether its body was let out under this claim, and whether it was suspended then. */
   marked: 0 | 1;
   marked_stopped: 0 | 1;
+  /** Whether the message went back to where it was, as if it had not been claimed. */
+  given_back: 0 | 1;
 }
 
 const stopped = (
@@ -71,7 +75,7 @@ const stopped = (
 const JOURNAL = `
 CREATE TABLE seen_claims (seq INTEGER PRIMARY KEY, pk, claim, tenant_id, account_pk, at, due_at, expires_at, overtaken, stopped,
   failures, in_lane, max_connections, limit_minute, limit_hour, limit_day, limit_hourly, limit_daily,
-  marked DEFAULT 0, marked_stopped DEFAULT 0);
+  marked, marked_stopped, given_back);
 CREATE INDEX seen_by_claim ON seen_claims (pk, claim);
 CREATE TRIGGER see_claim AFTER UPDATE OF claim ON messages WHEN NEW.claim <> OLD.claim BEGIN
   INSERT INTO seen_claims SELECT NULL, NEW.pk, NEW.claim, NEW.tenant_id, NEW.account_pk, NEW.claimed_at, NEW.due_at,
@@ -82,11 +86,15 @@ CREATE TRIGGER see_claim AFTER UPDATE OF claim ON messages WHEN NEW.claim <> OLD
     ${stopped('NEW')},
     COALESCE((SELECT failures FROM lane_states WHERE lane_states.account_pk = NEW.account_pk), 0),
     (SELECT COUNT(*) FROM messages AS m WHERE m.account_pk = NEW.account_pk AND m.state = 'sending'),
-    max_connections, limit_minute, limit_hour, limit_day, limit_hourly, limit_daily, 0, 0
+    max_connections, limit_minute, limit_hour, limit_day, limit_hourly, limit_daily, 0, 0, 0
     FROM accounts JOIN tenants ON tenants.id = tenant_id WHERE accounts.pk = NEW.account_pk;
 END;
 CREATE TRIGGER see_mark AFTER UPDATE OF handed_over ON messages WHEN NEW.handed_over = 1 AND OLD.handed_over = 0 BEGIN
   UPDATE seen_claims SET marked = 1, marked_stopped = ${stopped('NEW')} WHERE pk = NEW.pk AND claim = NEW.claim;
+END;
+CREATE TRIGGER see_return AFTER UPDATE OF state ON messages
+  WHEN OLD.state = 'sending' AND NEW.state IN ('ready', 'waiting', 'suspended') AND NEW.retry_count = OLD.retry_count BEGIN
+  UPDATE seen_claims SET given_back = 1 WHERE pk = NEW.pk AND claim = NEW.claim;
 END;`;
 
 /** All claims that were made, in order. */
@@ -132,6 +140,7 @@ export async function openVirtualWorld(
     log,
     dispatcher: create(),
     downtimes: [],
+    inUse: (port) => sender.inUse(port),
     at(time, action) {
       setTimeout(() => due.push(action), time - Date.now());
     },

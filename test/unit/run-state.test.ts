@@ -29,7 +29,6 @@ const state: RunState = {
   url: 'http://127.0.0.1:8000',
   version: '1',
   startedAt: 1,
-  schedulerActive: true,
 };
 
 test('the state is written in one step, for the owner only, and read back', () => {

@@ -1,43 +1,36 @@
 import { string } from '@oclif/core/args';
 import { TenantCommand } from '../../cli/base-command.js';
-import { escapeControl, formatTime } from '../../cli/output.js';
+import { explainHere } from '../../cli/explain.js';
+import { holdSentence } from '../../cli/hold.js';
+import { escapeControl } from '../../cli/output.js';
 import { withServer } from '../../cli/with-server.js';
-import type { Explanation } from '../../core/hold.js';
-import type { MessageStatus } from '../../core/types.js';
 import { type HoldWire, holdToWire } from '../../core/wire.js';
 
 /** Says what holds a message and when it will go. */
 export default class MessagesExplain extends TenantCommand {
   static override summary = 'Say what holds a message and when it will go.';
   static override description =
-    'Several things may hold a message at once: the one that lasts longest, or that needs a person, comes first.';
+    'Looks at everything that can hold it: its time, suspensions, its account and its breaker, rate limits, and what goes before it.';
   static override enableJsonFlag = true;
   static override examples = ['<%= config.bin %> myserver acme messages explain order-4711'];
   static override args = { id: string({ description: 'Id of the message.', required: true }) };
 
-  override async run(): Promise<{ ok: true; id: string; status: MessageStatus; hold: HoldWire }> {
+  override async run(): Promise<{ ok: true; id: string; status: string; hold: HoldWire }> {
     const { args, flags } = await this.parse(MessagesExplain);
     const server = await this.requireServer(flags.server);
     const tenant = await this.resolveTenant(server, flags.tenant);
-    const { message, explanation } = await withServer(server, async (context) => {
-      const [{ explainOne }, { sendingState }] = await Promise.all([
-        import('../../services/explain-message.js'),
-        import('../../services/sending-state.js'),
-      ]);
-      const sending = sendingState(server.name, server.directory, process.env, context.now());
-      return await explainOne(context, tenant, args.id, sending);
-    });
-    const { id, status } = message;
-    if (!this.jsonEnabled())
-      process.stdout.write(`${escapeControl(id)} is ${status}. ${sentences(explanation)}`);
-    return { ok: true, id, status, hold: holdToWire(explanation) };
+    const { message, hold } = await withServer(server, (context) =>
+      explainHere(server, context, tenant, args.id),
+    );
+    const wire = holdToWire(hold);
+    if (!this.jsonEnabled()) {
+      const lines = wire === null ? [hold.reason] : [holdSentence(wire), ...others(wire)];
+      for (const line of lines) process.stdout.write(`${escapeControl(line)}\n`);
+    }
+    return { ok: true, id: message.id, status: message.status, hold: wire };
   }
 }
 
-function sentences({ gates }: Explanation): string {
-  const lines = gates.map(({ gate, until, reason }, i) => {
-    const when = until === null || gate === 'none' ? '' : ` That ends at ${formatTime(until)}.`;
-    return `${i === 0 ? '' : 'Also: '}${escapeControl(reason)}${when}\n`;
-  });
-  return lines.join('');
+function others(hold: NonNullable<HoldWire>): string[] {
+  return hold.gates.filter(({ gate }) => gate !== hold.gate).map((other) => `Also: ${holdSentence(other)}`);
 }

@@ -1,22 +1,27 @@
 import { string } from '@oclif/core/args';
 import { TenantCommand } from '../../cli/base-command.js';
+import { explainHere } from '../../cli/explain.js';
+import { holdSentence } from '../../cli/hold.js';
 import { formatTime, printRecord, printTable } from '../../cli/output.js';
 import { withServer } from '../../cli/with-server.js';
 import {
-  type ExplainedMessageWire,
+  type EventWire,
   eventToWire,
-  explainedToWire,
-  type MessageEventWire,
+  type HoldWire,
+  holdToWire,
+  type MessageWire,
+  messageToWire,
 } from '../../core/wire.js';
 
-/** So much of the history is shown: the newest. */
-const EVENTS_SHOWN = 20;
+/** What is shown of one message. */
+type Shown = MessageWire & { hold: HoldWire };
 
-type Shown = ExplainedMessageWire & { events: MessageEventWire[] };
+/** Events that are shown of its history: the first ones. */
+const MOST_EVENTS = 100;
 
-/** Shows one message, what holds it, what became of each recipient and what happened to it last. */
+/** Shows one message, what holds it, what became of each recipient, and its history. */
 export default class MessagesShow extends TenantCommand {
-  static override summary = 'Show a message, what holds it, each recipient, and its history.';
+  static override summary = 'Show a message, what holds it, what became of each recipient, and its history.';
   static override enableJsonFlag = true;
   static override examples = ['<%= config.bin %> myserver acme messages show order-4711'];
   static override args = { id: string({ description: 'Id of the message.', required: true }) };
@@ -25,23 +30,19 @@ export default class MessagesShow extends TenantCommand {
     const { args, flags } = await this.parse(MessagesShow);
     const server = await this.requireServer(flags.server);
     const tenant = await this.resolveTenant(server, flags.tenant);
-    const message = await withServer(server, async (context): Promise<Shown> => {
-      const [{ explainOne }, { lastMessageEvents }, { sendingState }] = await Promise.all([
-        import('../../services/explain-message.js'),
-        import('../../services/message-events.js'),
-        import('../../services/sending-state.js'),
-      ]);
-      const sending = sendingState(server.name, server.directory, process.env, context.now());
-      const { message, explanation } = await explainOne(context, tenant, args.id, sending);
-      const events = await lastMessageEvents(context, tenant, args.id, EVENTS_SHOWN);
-      return { ...explainedToWire(message, explanation), events: events.map(eventToWire) };
+    const { message, events } = await withServer(server, async (context) => {
+      const { messageHistory } = await import('../../services/message-history.js');
+      const { message: found, hold } = await explainHere(server, context, tenant, args.id);
+      const { items } = await messageHistory(context, tenant, args.id, { limit: MOST_EVENTS });
+      const shown: Shown = { ...messageToWire(found), hold: holdToWire(hold) };
+      return { message: shown, events: items.map(eventToWire) };
     });
-    if (!this.jsonEnabled()) printMessage(message);
+    if (!this.jsonEnabled()) printMessage(message, events);
     return { ok: true, ...message };
   }
 }
 
-function printMessage({ recipients, hold, events, ...message }: Shown): void {
+function printMessage({ recipients, hold, ...message }: Shown, events: readonly EventWire[]): void {
   const time = (ts: number | null): string | null => (ts === null ? null : formatTime(ts * 1000));
   printRecord({
     ...message,
@@ -51,9 +52,7 @@ function printMessage({ recipients, hold, events, ...message }: Shown): void {
     error_ts: time(message.error_ts),
     next_attempt_ts: time(message.next_attempt_ts),
     expires_ts: time(message.expires_ts),
-    held_by: hold?.gate,
-    held_until: hold === null || hold.gate === 'none' ? null : time(hold.until_ts),
-    because: hold?.reason,
+    ...(hold === null ? {} : { held_by: holdSentence(hold) }),
   });
   process.stdout.write('\n');
   printTable(recipients, [
@@ -68,6 +67,12 @@ function printMessage({ recipients, hold, events, ...message }: Shown): void {
   printTable(events, [
     { header: 'AT', value: (event) => time(event.event_ts) },
     { header: 'EVENT', value: (event) => event.event_type },
-    { header: 'DETAILS', value: ({ event_data }) => JSON.stringify(event_data) },
+    { header: 'DETAIL', value: (event) => detailOf(event) },
   ]);
+}
+
+function detailOf({ event_data: data }: EventWire): string {
+  return Object.entries(data)
+    .map(([name, value]) => `${name}: ${typeof value === 'string' ? value : JSON.stringify(value)}`)
+    .join('; ');
 }

@@ -1,5 +1,6 @@
 import type { Middleware } from '../app-env.js';
 import type { AppDeps } from '../deps.js';
+import { requestHeader } from '../request-header.js';
 
 /** Options of {@link accessLog}. */
 export interface AccessLogOptions {
@@ -15,7 +16,7 @@ export interface AccessLogOptions {
 export function accessLog({ log, addressOf }: AccessLogOptions): Middleware {
   return async function logAccess(c, next) {
     const start = performance.now();
-    const address = addressOf(c.env?.incoming?.socket.remoteAddress, c.req.header('x-real-ip'));
+    const address = addressOf(c.env?.incoming?.socket.remoteAddress, requestHeader(c, 'x-real-ip'));
     c.set('address', address);
     await next();
     const route = c.get('route') ?? 'unknown route';

@@ -6,6 +6,7 @@ import type { Authenticate, Principal } from '../../services/authenticate.js';
 import type { AppContext, Middleware } from '../app-env.js';
 import type { AppDeps } from '../deps.js';
 import { headerText } from '../header-text.js';
+import { requestHeader } from '../request-header.js';
 import type { Who } from '../route.js';
 
 /** Options of {@link authentication}. */
@@ -41,7 +42,7 @@ async function identify(
   c: AppContext,
   { authenticate, now, log, isFirstUse, throttle, authAudit }: AuthenticationOptions,
 ): Promise<Principal> {
-  const raw = c.req.header('x-api-token') ?? '';
+  const raw = requestHeader(c, 'x-api-token') ?? '';
   const address = c.get('address');
   // A valid token is recognised before any failure is counted: nobody else's attempts can lock its owner out.
   const principal = raw.length > MAX_TOKEN_BYTES ? undefined : await authenticate(headerText(raw), now());

@@ -2,6 +2,7 @@ import { MailProxyError } from '../../core/errors.js';
 import type { AppContext, Middleware } from '../app-env.js';
 import { parseJson } from '../json.js';
 import { readBody } from '../read-body.js';
+import { requestHeader } from '../request-header.js';
 
 /** Bytes of a request body that are accepted when nothing is said: 16 MiB. */
 export const DEFAULT_BODY_LIMIT = 16 * 1024 * 1024;
@@ -15,9 +16,9 @@ export interface JsonBodyOptions {
 }
 
 function hasBody(c: AppContext): boolean {
-  const length = c.req.header('content-length');
+  const length = requestHeader(c, 'content-length');
   return (
-    c.req.header('transfer-encoding') !== undefined ||
+    requestHeader(c, 'transfer-encoding') !== undefined ||
     (length === undefined ? c.req.raw.body !== null : length !== '0')
   );
 }
@@ -43,8 +44,10 @@ function requireJsonType(contentType: string | undefined, encoding: string | und
 export function jsonBody({ expects, limit }: JsonBodyOptions): Middleware {
   return async function readJsonBody(c, next) {
     if (expects === 'required' || (expects === 'optional' && hasBody(c))) {
-      requireJsonType(c.req.header('content-type'), c.req.header('content-encoding'));
-      c.set('body', parseJson(await readBody(c.req.raw, limit)));
+      requireJsonType(requestHeader(c, 'content-type'), requestHeader(c, 'content-encoding'));
+      const announced = requestHeader(c, 'content-length');
+      const isChunked = requestHeader(c, 'transfer-encoding') !== undefined;
+      c.set('body', parseJson(await readBody(c.req.raw, limit, { announced, isChunked })));
     }
     await next();
   };

@@ -1,6 +1,7 @@
 import type { Middleware } from '../app-env.js';
 
-const HEADERS: Readonly<Record<string, string>> = {
+/** What every answer says to browsers. */
+export const SECURITY_HEADERS: Readonly<Record<string, string>> = {
   'Cache-Control': 'no-store',
   'Content-Security-Policy': "default-src 'none'; frame-ancestors 'none'",
   'Referrer-Policy': 'no-referrer',
@@ -10,11 +11,15 @@ const HEADERS: Readonly<Record<string, string>> = {
 
 /**
  * Makes the middleware that keeps browsers from guessing types, storing answers and framing pages. There are no CORS
- * headers, so that no foreign page reads an answer. A handler may set any of these for itself.
+ * headers, so that no foreign page reads an answer. A handler may set any of these for itself; an answer that was made with all
+ * of them says so, and is left alone.
  */
-export function securityHeaders(headers: Readonly<Record<string, string>> = HEADERS): Middleware {
+export function securityHeaders(): Middleware {
   return async function setSecurityHeaders(c, next) {
-    for (const [name, value] of Object.entries(headers)) c.header(name, value);
     await next();
+    if (c.get('isSecured') === true) return;
+    for (const [name, value] of Object.entries(SECURITY_HEADERS)) {
+      if (!c.res.headers.has(name)) c.header(name, value);
+    }
   };
 }

@@ -5,11 +5,11 @@ import {
   addMessagesBodySchema,
   addMessagesDocSchema,
 } from '../../core/schemas/message.js';
-import { eventToWire, explainedToWire, messageToWire } from '../../core/wire.js';
+import { eventToWire, holdToWire, messageToWire } from '../../core/wire.js';
 import { enqueueMessages } from '../../services/enqueue-messages.js';
-import { explainOne } from '../../services/explain-message.js';
+import { explainOf } from '../../services/explain-message.js';
 import { listMessages } from '../../services/list-messages.js';
-import { listMessageEvents } from '../../services/message-events.js';
+import { messageHistory } from '../../services/message-history.js';
 import { eventAnswer, holdAnswer, messageAnswer, messageStatus, okField } from '../answers.js';
 import { messageName as name, nextCursorSchema, numericCursor, pageQuery, queryBoolean } from '../query.js';
 import { defineRoute, type Route } from '../route.js';
@@ -80,30 +80,28 @@ export const messageRoutes: readonly Route[] = [
     who: 'tenant',
     summary: 'Show one message with its state, its recipients and what holds it.',
     params: z.object({ id: name }),
-    answer: messageAnswer.extend({
-      ...okField,
-      hold: holdAnswer.nullable().describe('What holds it and until when; null once it is final.'),
-    }),
+    answer: messageAnswer.extend({ ...okField, hold: holdAnswer }),
     errors: ['message_not_found'],
     async handler({ deps, context, tenantId, params }) {
-      const sending = deps.schedulerActive() ? 'active' : 'inactive';
-      const { message, explanation } = await explainOne(context, tenantId, params.id, sending);
-      return { ok: true as const, ...explainedToWire(message, explanation) };
+      const { message, hold } = await explainOf(context, tenantId, params.id, deps.schedulerActive());
+      return { ok: true as const, ...messageToWire(message), hold: holdToWire(hold) };
     },
   }),
   defineRoute({
     method: 'get',
     path: '/messages/{id}/events',
     who: 'tenant',
-    summary: 'Tell what happened to a message, in order.',
+    summary: 'List what happened to a message, oldest first.',
     params: z.object({ id: name }),
     query: z.object(pageQuery),
     answer: z.object({ ...okField, events: z.array(eventAnswer), next_cursor: nextCursorSchema }),
     errors: ['message_not_found'],
     async handler({ context, tenantId, params, query }) {
       const cursor = numericCursor(query.cursor);
-      const page = { limit: query.limit, ...(cursor === undefined ? {} : { cursor }) };
-      const { items, nextCursor } = await listMessageEvents(context, tenantId, params.id, page);
+      const { items, nextCursor } = await messageHistory(context, tenantId, params.id, {
+        limit: query.limit,
+        ...(cursor === undefined ? {} : { cursor: String(cursor) }),
+      });
       return {
         ok: true as const,
         events: items.map(eventToWire),
