@@ -1,49 +1,128 @@
+import { durationAt, LONGEST_FILLER, tokensOf } from './spoken-duration.js';
 import type { Millis } from './types.js';
 
-const SECOND = 1000;
-const MINUTE = 60 * SECOND;
-const HOUR = 60 * MINUTE;
-const SHORTEST: Millis = 10 * SECOND;
-const LONGEST: Millis = 6 * HOUR;
-/** What greylisting servers commonly ask for; sooner is refused again. */
-const GREYLIST_WAIT: Millis = 5 * MINUTE;
-/** Replies are read this far: no server says it later. */
-const MOST_READ = 1000;
+/** What a wait is read from: a reply that puts a message off. */
+export interface PutOff {
+  code: number | null;
+  /** Enhanced status code of RFC 3463. */
+  enhanced: string | null;
+  reply: string;
+}
 
-/** Only next to such words is a number a wait. */
-const RETRY_WORDS =
-  /\b(?:try|retry|again|come back|later|wait|grey-?list(?:ed|ing)?|gray-?list(?:ed|ing)?|delayed|throttled)\b/i;
-const GREYLISTED = /\bgr[ea]y-?list(?:ed|ing)?\b/i;
-const WITH_UNIT = /\b(\d{1,6})\s{0,2}(s|secs?|seconds?|m|mins?|minutes?|h|hrs?|hours?)\b/i;
-const CLOCK = /\b(?:(\d{1,2}):)?(\d{1,2}):(\d{2})\b/;
+const MINUTE: Millis = 60_000;
+const SHORTEST: Millis = 10_000;
+const LONGEST: Millis = 6 * 60 * MINUTE;
+/** A greylisting server that names no time: most let a message in after five minutes at the latest (RFC 6647). */
+const GREYLISTED: Millis = 5 * MINUTE;
+
+/** Words after which a server says for how long it wants to be left alone. */
+const PHRASES: readonly string[][] = [
+  ['try', 'again'],
+  ['try', 'it', 'again'],
+  ['try', 'later'],
+  ['try', 'back'],
+  ['trying', 'again'],
+  ['retry'],
+  ['retries'],
+  ['retrying'],
+  ['come', 'back'],
+  ['check', 'back'],
+  ['send', 'again'],
+  ['send', 'it', 'again'],
+  ['resend'],
+  ['resubmit'],
+  ['reconnect'],
+  ['please', 'wait'],
+  ['must', 'wait'],
+  ['wait', 'at', 'least'],
+  ['wait', 'another'],
+  ['greylisted'],
+  ['graylisted'],
+  ['greylisting'],
+  ['graylisting'],
+  ['deferred', 'for'],
+  ['delayed', 'for'],
+  ['delayed', 'by'],
+];
+const PHRASES_BY_FIRST = new Map<string, string[][]>();
+for (const phrase of PHRASES) {
+  const [first = ''] = phrase;
+  PHRASES_BY_FIRST.set(first, [...(PHRASES_BY_FIRST.get(first) ?? []), phrase]);
+}
+
+/** What may stand between such a phrase and the time. */
+const FILLER: ReadonlySet<string> = new Set([
+  ...[
+    'in',
+    'after',
+    'for',
+    'at',
+    'least',
+    'about',
+    'approximately',
+    'another',
+    'again',
+    'later',
+    'than',
+    'more',
+  ],
+  ...[
+    'a',
+    'the',
+    'minimum',
+    'of',
+    'please',
+    'wait',
+    'and',
+    'next',
+    'time',
+    'timeout',
+    'delay',
+    'period',
+    'is',
+    'be',
+  ],
+  ...['temporarily', 'sending', 'delivery', 'back', 'come', 'try', 'retry', 'has', 'been', 'will'],
+  ...[':', ',', '(', '-', '=', '[', ';'],
+]);
 
 /**
- * Reads how long a server asks to be left alone out of its temporary refusal, for example "try again in 300 seconds",
- * "Greylisted for 04:59" or "come back in 00:10:00". A greylisting that names no time is taken for five minutes. Nothing is
- * believed below ten seconds or above six hours.
+ * Reads out of a 4xx reply how long the server wants to be left alone: `try again in 300 seconds`, `come back in 00:10:00`,
+ * `Greylisted for 5 minutes`. Only a time that directly follows such words counts; the longest of several does.
  *
- * @param code - Reply code; only a 4xx can ask for time.
- * @returns Milliseconds, or undefined when the reply says nothing of it.
+ * @returns Milliseconds, 10 seconds to 6 hours; 5 minutes for greylisting without a time; undefined when the reply names none.
  */
-export function retryHint(code: number | null, reply: string): Millis | undefined {
-  if (code === null || code < 400 || code >= 500) return undefined;
-  const text = reply.slice(0, MOST_READ);
-  if (!RETRY_WORDS.test(text)) return undefined;
-  const named = waitIn(text);
-  if (named !== undefined) return Math.min(Math.max(named, SHORTEST), LONGEST);
-  return GREYLISTED.test(text) ? GREYLIST_WAIT : undefined;
+export function retryHint({ code, enhanced, reply }: PutOff): Millis | undefined {
+  if (code === null || code < 400 || code > 499) return undefined;
+  // A reply that contradicts itself is not taken at its word.
+  if (enhanced !== null && !enhanced.startsWith('4')) return undefined;
+  const tokens = tokensOf(reply);
+  let longest: Millis | undefined;
+  for (let at = 0; at < tokens.length; at++) {
+    for (const phrase of PHRASES_BY_FIRST.get(tokens[at] as string) ?? []) {
+      if (!phrase.every((word, i) => tokens[at + i] === word)) continue;
+      const named = timeAfter(tokens, at + phrase.length);
+      if (named !== undefined && named > (longest ?? -1)) longest = named;
+    }
+  }
+  if (longest !== undefined) return Math.min(Math.max(longest, SHORTEST), LONGEST);
+  return tokens.some((token, i) => isGreylisting(token, tokens[i + 1], tokens[i + 2]))
+    ? GREYLISTED
+    : undefined;
 }
 
-function waitIn(text: string): Millis | undefined {
-  const withUnit = WITH_UNIT.exec(text);
-  if (withUnit !== null) return Number(withUnit[1]) * unitOf(withUnit[2] ?? '');
-  const clock = CLOCK.exec(text);
-  if (clock === null) return undefined;
-  const [, hours = '0', minutes, seconds] = clock;
-  return Number(hours) * HOUR + Number(minutes) * MINUTE + Number(seconds) * SECOND;
+/** The time that follows, after nothing but a few words that say no more than that it does. */
+function timeAfter(tokens: readonly string[], from: number): Millis | undefined {
+  for (let at = from; at <= from + LONGEST_FILLER; at++) {
+    const found = durationAt(tokens, at);
+    if (found !== undefined) return found;
+    if (!FILLER.has(tokens[at] ?? '')) return undefined;
+  }
+  return undefined;
 }
 
-function unitOf(unit: string): Millis {
-  const first = unit.charAt(0).toLowerCase();
-  return first === 'h' ? HOUR : first === 'm' ? MINUTE : SECOND;
+function isGreylisting(token: string, next = '', afterNext = ''): boolean {
+  if (/^gr[ea]ylist(?:ed|ing|s)?$/.test(token)) return true;
+  if (token !== 'grey' && token !== 'gray') return false;
+  return /^list(?:ed|ing)?$/.test(next === '-' ? afterNext : next);
 }

@@ -43,7 +43,7 @@ export function settlementOf(
     outcome.failure === null ? 'No definite answer came.' : explainFailure(outcome.failure, server);
   const said = open.find(({ reply }) => reply !== '')?.reply ?? explained;
   const { retryCount, expiresAt } = claim;
-  const hint = longest(open.map(({ code, reply }) => retryHint(code, reply)));
+  const hint = longest(open.map(retryHint));
   const dueAt = nextAttempt({ retryCount, now, expiresAt, random, hint });
   if (open.some(({ verdict }) => verdict === 'uncertain')) {
     const error = `No definite answer came after the message was handed over: ${said}`;
