@@ -1,4 +1,4 @@
-import type { Explanation } from '../core/explain-message.js';
+import type { Explanation } from '../core/hold.js';
 import type { Message } from '../core/types.js';
 import type { ServiceContext } from '../services/context.js';
 import type { ServerReference } from './servers.js';
@@ -13,6 +13,7 @@ export async function explainHere(
   const { serverStatus } = await import('../services/server-status.js');
   const { explainOf } = await import('../services/explain-message.js');
   const { state } = serverStatus(server.name, server.directory, process.env, Date.now());
-  const isSending = state === 'running' && (await context.store.settings.get('scheduler_active')) !== 'false';
-  return await explainOf(context, tenant, id, isSending);
+  const isInactive = (await context.store.settings.get('scheduler_active')) === 'false';
+  const sending = state !== 'running' ? 'stopped' : isInactive ? 'inactive' : 'active';
+  return await explainOf(context, tenant, id, sending);
 }

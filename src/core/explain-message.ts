@@ -1,156 +1,187 @@
-import { type ChargedLimits, forecastCharge } from './rate-forecast.js';
-import type { MessageState, Millis } from './types.js';
+import { type Explanation, HOLD_GATES, type Hold, type HoldGate, type SendingState } from './hold.js';
+import { type ChargedWindow, forecastCharge, type RateForecast } from './rate-forecast.js';
+import { formatIso } from './time.js';
+import type { LimitBehavior, MessageState, Millis } from './types.js';
 
-/** What can hold a message, or that nothing does. */
-export const GATES = [
-  'none',
-  'deferred_time',
-  'retry',
-  'tenant_inactive',
-  'tenant_suspended',
-  'batch_suspended',
-  'account_missing',
-  'account_held',
-  'breaker',
-  'rate_limit',
-  'queue',
-  'scheduler_inactive',
-  'sending',
-  'uncertain',
-  'final',
-] as const;
+/** Those ahead are counted exactly up to here. */
+export const MOST_COUNTED = 10_000;
 
-/** What holds a message. */
-export type Gate = (typeof GATES)[number];
-
-/** One thing that holds a message. */
-export interface Hold {
-  gate: Gate;
-  /** When it ends by itself, Unix milliseconds; null when that is not known, or somebody has to do something. */
-  until: Millis | null;
-  /** One sentence. */
-  reason: string;
-}
-
-/** What holds a message most: the thing that ends last, or that needs somebody; and all that holds it. */
-export interface Explanation extends Hold {
-  /** Messages of its account that go before it; {@link MOST_COUNTED} stands for as many or more. */
-  behind: number;
-  gates: Hold[];
-}
-
-/** Messages in front are counted up to here. */
-export const MOST_COUNTED = 10_001;
-
-/** What a decision about one message is made from. */
+/** Everything that what holds a message is decided from, as it is at one moment. */
 export interface HoldFacts {
   state: MessageState;
-  dueAt: Millis;
-  retryCount: number;
-  error: string | null;
   accountId: string;
-  hasAccount: boolean;
   batchCode: string | null;
+  deferredAt: Millis | null;
+  dueAt: Millis;
+  expiresAt: Millis;
+  sentAt: Millis | null;
+  retryCount: number;
+  /** What was said of it last. */
+  error: string | null;
   tenantActive: boolean;
-  tenantSuspended: boolean;
-  batchSuspended: boolean;
-  /** As the daemon published it; undefined while the lane works. */
-  lane: { openUntil: Millis; reason: string | null; held: string | null } | undefined;
-  limits: readonly ChargedLimits[];
-  rejectsOverLimit: boolean;
-  /** Ready messages of its account that go before it. */
+  /** Null when it is not suspended; so too for its batch. */
+  tenantSuspendedAt: Millis | null;
+  batchSuspendedAt: Millis | null;
+  /** Null when the account is gone. */
+  account: { limitBehavior: LimitBehavior } | null;
+  /** As the daemon published it; null when there is nothing to say. */
+  lane: { failures: number; openUntil: Millis; reason: string | null; held: string | null } | null;
+  windows: readonly ChargedWindow[];
+  /** Messages of its lane that are ready and rank before it, counted to one more than {@link MOST_COUNTED}. */
   ahead: number;
+  /** All that are ready in its lane, itself left out, counted as far as a forecast looks. */
+  inLine: number;
 }
 
-/** Explains what holds a message, and until when. `isSending` is whether a daemon drains the queue at all. */
-export function explainMessage(facts: HoldFacts, now: Millis, isSending: boolean): Explanation {
+/** How a hold ranks: those that need a person last longest, then those that end latest. */
+type RankedHold = Hold & { needsPerson?: true; notBefore: Millis };
+
+/**
+ * Decides what holds a message and until when. Several things may: the answer is the one that lasts longest, or the first that
+ * needs a person.
+ */
+export function explainMessage(facts: HoldFacts, sending: SendingState, now: Millis): Explanation {
   const settled = settledHold(facts);
-  if (settled !== undefined) return { ...settled, behind: 0, gates: [settled] };
-  const gates = [...neededHolds(facts, isSending), ...timedHolds(facts, now)];
-  if (facts.ahead > 0 && facts.state === 'ready') gates.push(queueHold(facts.ahead));
-  const first = strongest(gates) ?? { gate: 'none', until: null, reason: 'Nothing holds it: it goes now.' };
-  return { ...first, behind: facts.ahead, gates };
-}
-
-/** Somebody has to do something first, then what ends last, then the line. */
-function strongest(gates: readonly Hold[]): Hold | undefined {
-  const rank = ({ gate, until }: Hold): number =>
-    gate === 'queue' ? -1 : (until ?? Number.POSITIVE_INFINITY);
-  return gates.reduce<Hold | undefined>(
-    (most, hold) => (most === undefined || rank(hold) > rank(most) ? hold : most),
-    undefined,
+  if (settled !== null) return { ...settled, behind: 0, gates: [settled] };
+  const behind = facts.state === 'ready' ? facts.ahead : 0;
+  const holds = [...personHolds(facts, sending), ...timedHolds(facts, sending, now)];
+  holds.sort(
+    (a, b) => Number(b.needsPerson ?? false) - Number(a.needsPerson ?? false) || b.notBefore - a.notBefore,
   );
+  const gates = holds.map(({ gate, until, reason, notBefore }): Hold => {
+    const isTooLate = notBefore >= facts.expiresAt;
+    return { gate, until, reason: isTooLate ? `${reason} Its time ends before that.` : reason };
+  });
+  const main = gates[0] ?? hold('none', HOLD_GATES.none);
+  return { ...main, behind, gates };
 }
 
-function settledHold({ state, error }: HoldFacts): Hold | undefined {
-  const hold = (gate: Gate, reason: string): Hold => ({ gate, until: null, reason });
+/** What is out of the queue's hands. */
+function settledHold({ state, error, sentAt }: HoldFacts): Hold | null {
   switch (state) {
     case 'sent':
-      return hold('final', 'It was sent.');
+      return hold('final', `It was sent${sentAt === null ? '' : ` at ${formatIso(sentAt)}`}.`);
     case 'error':
-      return hold('final', `It ended in error: ${error ?? 'no reason is known.'}`);
+      return hold('final', `It ended in error: ${error ?? 'nobody knows why.'}`);
     case 'sending':
-      return hold('sending', 'It is being sent.');
+      return hold('sending', HOLD_GATES.sending);
     case 'uncertain':
       return hold(
         'uncertain',
-        'Nobody knows whether the server has it: find out, then say so with "messages resolve".',
+        `The server may or may not have it: say so with "messages resolve". ${error ?? ''}`,
       );
     default:
-      return undefined;
+      return null;
   }
 }
 
-/** What ends only when somebody does something. */
-function neededHolds(facts: HoldFacts, isSending: boolean): Hold[] {
-  const holds: Hold[] = [];
-  const add = (gate: Gate, reason: string): void => void holds.push({ gate, until: null, reason });
-  if (!facts.tenantActive)
-    add('tenant_inactive', 'Its tenant is not active: activate it with "tenants activate".');
-  if (facts.tenantSuspended)
-    add('tenant_suspended', 'All sending of its tenant is suspended: go on with "activate".');
-  if (facts.batchSuspended)
-    add('batch_suspended', `Its batch "${facts.batchCode}" is suspended: go on with "activate --batch".`);
-  if (!facts.hasAccount) add('account_missing', `Its account "${facts.accountId}" does not exist any more.`);
-  if (facts.lane?.held != null)
-    add('account_held', `Its account "${facts.accountId}" is held: ${facts.lane.held}`);
-  if (!isSending) add('scheduler_inactive', 'No daemon is sending: start the server.');
-  return holds;
+function hold(gate: HoldGate, reason: string, until: Millis | null = null): Hold {
+  return { gate, until, reason: reason.trim() };
 }
 
-/** What ends by itself. */
-function timedHolds(facts: HoldFacts, now: Millis): Hold[] {
-  const holds: Hold[] = [];
-  const { state, dueAt, retryCount, error, lane } = facts;
-  if (state !== 'ready' && dueAt > now) {
-    holds.push(
-      retryCount > 0
-        ? { gate: 'retry', until: dueAt, reason: `It is tried again. The last answer: ${error ?? 'none.'}` }
-        : { gate: 'deferred_time', until: dueAt, reason: 'It was queued for a later time.' },
+function personHolds(facts: HoldFacts, sending: SendingState): RankedHold[] {
+  const { account, accountId, tenantSuspendedAt, batchSuspendedAt, lane } = facts;
+  const reasons: Array<[HoldGate, string | false]> = [
+    [
+      'account_missing',
+      account === null && `Its account "${accountId}" does not exist any more: add it, or retry the message.`,
+    ],
+    [
+      'tenant_inactive',
+      !facts.tenantActive && 'Its tenant is not active: the operator activates it with "tenants activate".',
+    ],
+    [
+      'tenant_suspended',
+      tenantSuspendedAt !== null &&
+        `Sending is suspended for its tenant since ${formatIso(tenantSuspendedAt)}: "activate" ends that.`,
+    ],
+    [
+      'batch_suspended',
+      batchSuspendedAt !== null &&
+        `Its batch "${facts.batchCode}" is suspended since ${formatIso(batchSuspendedAt)}: "activate --batch" ends that.`,
+    ],
+    // What a daemon published that is gone may long be over.
+    [
+      'account_held',
+      sending === 'active' &&
+        typeof lane?.held === 'string' &&
+        `Its account "${accountId}" is held: ${lane.held}`,
+    ],
+    ['daemon_stopped', sending === 'stopped' && 'The daemon does not run: "start" it.'],
+    [
+      'scheduler_inactive',
+      sending === 'inactive' && 'The daemon runs, but does not send (GMP_SCHEDULER_ACTIVE).',
+    ],
+  ];
+  return reasons.flatMap(([gate, reason]) =>
+    reason === false ? [] : [{ ...hold(gate, reason), needsPerson: true as const, notBefore: 0 }],
+  );
+}
+
+function timedHolds(facts: HoldFacts, sending: SendingState, now: Millis): RankedHold[] {
+  const { dueAt, lane, ahead } = facts;
+  const holds: RankedHold[] = [];
+  const add = (gate: HoldGate, reason: string, until: Millis | null, notBefore = until ?? now) =>
+    holds.push({ ...hold(gate, reason, until), notBefore });
+  if (facts.state !== 'ready' && dueAt > now) add(...waitingHold(facts), dueAt);
+
+  const openUntil = sending === 'active' && lane !== null ? lane.openUntil : 0;
+  if (openUntil > now) {
+    const { failures, reason } = lane as NonNullable<typeof lane>;
+    const times = failures === 1 ? 'once' : `${failures} times in a row`;
+    add(
+      'breaker',
+      `Its account "${facts.accountId}" could not be used ${times}: ${reason ?? 'no reason known.'}`,
+      openUntil,
     );
   }
-  if (lane !== undefined && lane.openUntil > now) {
-    const why = lane.reason ?? 'its server could not be used.';
-    holds.push({ gate: 'breaker', until: lane.openUntil, reason: `Its account waits: ${why}` });
+  const forecast = rateForecast(facts, Math.max(now, openUntil), now);
+  if (forecast?.limitedBy) {
+    const isRejected = facts.account?.limitBehavior === 'reject';
+    const until = isRejected ? null : forecast.at;
+    add('rate_limit', limitReason(facts, forecast, isRejected), until, forecast.notBefore);
   }
-  const limit = limitHold(facts, Math.max(now, state === 'ready' ? now : dueAt));
-  if (limit !== undefined) holds.push(limit);
+  if (facts.state === 'ready' && ahead > 0) {
+    const n = ahead > MOST_COUNTED ? `more than ${MOST_COUNTED.toLocaleString('en')}` : String(ahead);
+    add(
+      'queue',
+      `${n} ${ahead === 1 ? 'message goes' : 'messages go'} before it through the account "${facts.accountId}".`,
+      null,
+    );
+  }
   return holds;
 }
 
-function limitHold({ limits, ahead, state, rejectsOverLimit }: HoldFacts, from: Millis): Hold | undefined {
-  if (limits.length === 0) return undefined;
-  const inFront = state === 'ready' ? ahead : 0;
-  const at = forecastCharge(limits, inFront, from);
-  if (at !== undefined && at <= from) return undefined;
-  const reason = rejectsOverLimit
-    ? 'A rate limit is reached, and its account rejects what is over it.'
-    : 'A rate limit of its account or tenant lets it go then.';
-  return { gate: 'rate_limit', until: at ?? null, reason };
+function waitingHold({ deferredAt, dueAt, retryCount, error }: HoldFacts): [HoldGate, string] {
+  if (retryCount === 0 && deferredAt === dueAt) return ['deferred_time', HOLD_GATES.deferred_time];
+  const last = error === null ? '' : ` Last: ${error}`;
+  return ['retry', `It waits for attempt ${retryCount + 1}.${last}`];
 }
 
-function queueHold(ahead: number): Hold {
-  const many =
-    ahead >= MOST_COUNTED ? 'more than 10,000 others' : ahead === 1 ? '1 other' : `${ahead} others`;
-  return { gate: 'queue', until: null, reason: `It is behind ${many} of its account.` };
+function rateForecast(facts: HoldFacts, from: Millis, now: Millis): RateForecast | null {
+  const { account, windows } = facts;
+  if (account === null || windows.length === 0) return null;
+  // What is over the limits of an account that rejects is gone, not in line.
+  const isAlone = account.limitBehavior === 'reject' && facts.state !== 'ready';
+  const [ahead, inLine] = isAlone ? [0, 0] : [facts.ahead, Math.max(facts.inLine, facts.ahead)];
+  return forecastCharge(windows, { from, ahead, inLine, dueAt: Math.max(facts.dueAt, now) });
+}
+
+const WINDOW_NAMES: Readonly<Record<number, string>> = {
+  60000: 'a minute',
+  3600000: 'an hour',
+  86400000: 'a day',
+};
+
+function limitReason(
+  facts: HoldFacts,
+  { at, notBefore, limitedBy }: RateForecast,
+  isRejected: boolean,
+): string {
+  const { of, limit, windowMs } = limitedBy as ChargedWindow;
+  const whose = of === 'account' ? `Its account "${facts.accountId}"` : 'Its tenant';
+  const messages = limit === 1 ? 'message' : 'messages';
+  const used = `${whose} may send ${limit} ${messages} ${WINDOW_NAMES[windowMs] ?? `in ${windowMs} ms`}, and that is used up`;
+  if (isRejected) return `${used}: what is over it ends in error.`;
+  return at === null ? `${used} by those before it; it goes later than ${formatIso(notBefore)}.` : `${used}.`;
 }

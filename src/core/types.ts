@@ -93,18 +93,22 @@ export interface Envelope {
 export type MessageState = 'ready' | 'waiting' | 'suspended' | 'sending' | 'uncertain' | 'sent' | 'error';
 
 /** What can happen to a message, as its history tells it. */
-export type MessageEventType =
-  /** An attempt or a limit put it off. */
-  | 'deferred'
+export const MESSAGE_EVENT_TYPES = [
+  /** An attempt put it off. */
+  'deferred',
   /** It is still unsent hours after it was due. */
-  | 'late'
-  | 'sent'
-  | 'error'
-  | 'uncertain'
+  'late',
+  'sent',
+  'error',
+  'uncertain',
   /** A person said what became of an uncertain one. */
-  | 'resolved'
+  'resolved',
   /** A person had it tried again. */
-  | 'retried';
+  'retried',
+] as const;
+
+/** One of {@link MESSAGE_EVENT_TYPES}. */
+export type MessageEventType = (typeof MESSAGE_EVENT_TYPES)[number];
 
 /** Status of a message as people and clients see it. */
 export type MessageStatus = 'pending' | 'deferred' | 'suspended' | 'sending' | 'uncertain' | 'sent' | 'error';

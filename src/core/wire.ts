@@ -1,7 +1,7 @@
 import { type AuditRecord, auditDetail } from './audit.js';
-import type { Explanation, Hold } from './explain-message.js';
+import type { Explanation, Hold } from './hold.js';
 import { formatIso, formatTs } from './time.js';
-import type { Account, Message, Tenant } from './types.js';
+import type { Account, Message, MessageEventType, Tenant } from './types.js';
 
 /** An account as the HTTP contract and `--json` show it: no password, not even encrypted. */
 export function accountToWire(account: Account) {
@@ -110,7 +110,15 @@ export function holdToWire({ gate, until, reason, behind, gates }: Explanation) 
 }
 
 /** Something that happened to a message, as the HTTP contract and `--json` show it. */
-export function eventToWire({ type, at, data }: { type: string; at: number; data: Record<string, unknown> }) {
+export function eventToWire({
+  type,
+  at,
+  data,
+}: {
+  type: MessageEventType;
+  at: number;
+  data: Record<string, unknown>;
+}) {
   return { event_type: type, event_ts: formatTs(at), event_data: data };
 }
 

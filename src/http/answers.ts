@@ -1,7 +1,8 @@
 import { z } from 'zod';
 import { AUDIT_EVENT_NAMES } from '../core/audit.js';
 import { ERROR_CODES, type ErrorCode } from '../core/errors.js';
-import { GATES } from '../core/explain-message.js';
+import { HOLD_GATES, type HoldGate } from '../core/hold.js';
+import { MESSAGE_EVENT_TYPES } from '../core/types.js';
 
 const unixSeconds = z.int().nullable().describe('Unix seconds.');
 const isoTime = z.string().describe('ISO 8601.');
@@ -116,26 +117,32 @@ export const messageAnswer = z.object({
 });
 
 const hold = z.object({
-  gate: z.enum(GATES),
+  gate: z.enum(Object.keys(HOLD_GATES) as [HoldGate, ...HoldGate[]]).describe(
+    Object.entries(HOLD_GATES)
+      .map(([gate, meaning]) => `\`${gate}\`: ${meaning}`)
+      .join('\n'),
+  ),
   until_ts: unixSeconds.describe(
     'When it ends by itself; null when somebody has to do something or nobody knows.',
   ),
-  reason: z.string(),
+  reason: z.string().describe('One sentence for people.'),
 });
 
 /** What holds a message. */
 export const holdAnswer = hold
   .extend({
     behind: z.int().describe('Messages of its account that go before it; 10,001 stands for more.'),
-    gates: z.array(hold).describe('All that holds it.'),
+    gates: z.array(hold).describe('All that holds it: what needs a person first, then what ends last.'),
   })
   .nullable();
 
 /** Something that happened to a message. */
 export const eventAnswer = z.object({
-  event_type: z.string(),
-  event_ts: z.int(),
-  event_data: z.record(z.string(), z.unknown()),
+  event_type: z.enum(MESSAGE_EVENT_TYPES),
+  event_ts: z.int().describe('Unix seconds.'),
+  event_data: z
+    .record(z.string(), z.unknown())
+    .describe('What belongs to it, such as `error`, `next_attempt_ts` or `since_ts`.'),
 });
 
 /** The body of every failure, with all codes there are. */

@@ -23,3 +23,13 @@ export async function messageHistory(
     ({ pk }) => String(pk),
   );
 }
+
+/** The last of what happened to a message, oldest first; nothing of one that is not there. */
+export async function lastEvents(
+  { store }: Pick<ServiceContext, 'store'>,
+  tenantId: string,
+  id: string,
+  limit: number,
+): Promise<MessageEvent[]> {
+  return await store.lastEvents(tenantScope(tenantId), id, limit);
+}

@@ -1,88 +1,97 @@
 import { type HoldFacts, MOST_COUNTED } from '../core/explain-message.js';
-import { rateWindows } from '../core/rate-limit.js';
-import type { MessageState } from '../core/types.js';
+import { type ChargedWindow, FORECAST_LIMIT, type LimitOwner } from '../core/rate-forecast.js';
+import { type RateWindow, rateWindows } from '../core/rate-limit.js';
+import type { LimitBehavior, MessageState } from '../core/types.js';
 import { accountRateScope, tenantRateScope } from './rate-charges.js';
 import type { TenantScope } from './scope.js';
 import type { Sql } from './statements.js';
-import { batchIsSuspended, tenantIsSuspended } from './suspended-sql.js';
 
 /** Reads what holds one message; undefined when there is none with this id. */
 export type ReadHoldFacts = (scope: TenantScope, id: string) => Promise<HoldFacts | undefined>;
 
-/** Charges that are read: no limit that is forecast is larger. */
-const MOST_CHARGES = 100_000;
-
-/** Reading over one connection. */
+/** The facts over one connection; each is looked up in an index, and nothing is counted without a bound. */
 export function createReadHoldFacts(sql: Sql): ReadHoldFacts {
-  const charged = (scope: string, windows: ReturnType<typeof rateWindows>) => {
-    const most = Math.min(Math.max(...windows.map(({ limit }) => limit)), MOST_CHARGES);
-    const rows = sql('SELECT at FROM rate_charges WHERE scope = ? ORDER BY at DESC LIMIT ?').all(scope, most);
-    return { windows, charges: rows.map(({ at }) => at as number).reverse() };
+  const suspendedAt = (tenantId: string, code: string): number | null =>
+    (sql(
+      'SELECT suspended_at FROM suspensions WHERE tenant_id = ? AND batch_code = ? AND released_at IS NULL',
+    ).get(tenantId, code)?.suspended_at ?? null) as number | null;
+
+  const countAhead = (row: Record<string, unknown>): number =>
+    sql(
+      `SELECT COUNT(*) AS n FROM (SELECT 1 FROM messages WHERE account_pk = ? AND state = 'ready'
+         AND (priority, due_at, pk) < (?, ?, ?) LIMIT ${MOST_COUNTED + 1})`,
+    ).get(row.account_pk, row.priority, row.due_at, row.pk)?.n as number;
+
+  const countInLine = (row: Record<string, unknown>): number =>
+    sql(
+      `SELECT COUNT(*) AS n FROM (SELECT 1 FROM messages WHERE account_pk = ? AND state = 'ready' AND pk <> ?
+         LIMIT ${FORECAST_LIMIT + 1})`,
+    ).get(row.account_pk, row.pk)?.n as number;
+
+  /** Reads no more than the charges whose end a forecast may wait for: the oldest of those that a window still counts. */
+  const charged = (of: LimitOwner, scope: string, window: RateWindow): ChargedWindow => {
+    const most = Math.min(window.limit, FORECAST_LIMIT + 1);
+    const skipped = window.limit - most;
+    const rows = sql('SELECT at FROM rate_charges WHERE scope = ? ORDER BY at DESC LIMIT ? OFFSET ?').all(
+      scope,
+      most,
+      skipped,
+    );
+    return { ...window, of, nthNewestCharge: (n) => rows[n - 1 - skipped]?.at as number | undefined };
   };
 
-  const limitsOf = (row: Record<string, unknown>): HoldFacts['limits'] => {
-    const limit = (name: string): number | null => row[name] as number | null;
-    const scopes = [
-      {
-        scope: accountRateScope(row.account_pk as number),
-        windows: rateWindows({
-          minute: limit('limit_minute'),
-          hour: limit('limit_hour'),
-          day: limit('limit_day'),
-        }),
-      },
-      {
-        scope: tenantRateScope(row.tenant_id as string),
-        windows: rateWindows({ hour: limit('limit_hourly'), day: limit('limit_daily') }),
-      },
+  const windowsOf = (row: Record<string, unknown>): ChargedWindow[] => {
+    const limit = (name: string) => row[name] as number | null;
+    const [minute, hour, day] = [limit('limit_minute'), limit('limit_hour'), limit('limit_day')];
+    const account = accountRateScope(row.account_pk as number);
+    const tenant = tenantRateScope(row.tenant_id as string);
+    return [
+      ...rateWindows({ minute, hour, day }).map((window) => charged('account', account, window)),
+      ...rateWindows({ hour: limit('limit_hourly'), day: limit('limit_daily') }).map((window) =>
+        charged('tenant', tenant, window),
+      ),
     ];
-    return scopes
-      .filter(({ windows }) => windows.length > 0)
-      .map(({ scope, windows }) => charged(scope, windows));
   };
 
-  const aheadOf = (row: Record<string, unknown>): number => {
-    if (row.state !== 'ready') return 0;
-    const counted = sql(
-      `SELECT COUNT(*) AS n FROM (SELECT 1 FROM messages WHERE account_pk = @account_pk AND state = 'ready'
-         AND (priority, due_at, pk) < (@priority, @due_at, @pk) LIMIT ${MOST_COUNTED})`,
-    ).get({ account_pk: row.account_pk, priority: row.priority, due_at: row.due_at, pk: row.pk });
-    return counted?.n as number;
-  };
+  const laneOf = (row: Record<string, unknown>): HoldFacts['lane'] =>
+    row.failures === null
+      ? null
+      : {
+          failures: row.failures as number,
+          openUntil: row.open_until as number,
+          reason: row.reason as string | null,
+          held: row.held as string | null,
+        };
 
   return async ({ tenantId }, id) => {
     const row = sql(
-      `SELECT m.*, t.active, t.limit_hourly, t.limit_daily, a.pk AS found_pk, a.limit_minute, a.limit_hour, a.limit_day,
-           a.limit_behavior, l.open_until, l.reason AS lane_reason, l.held,
-           ${tenantIsSuspended('m.tenant_id')} AS tenant_suspended,
-           ${batchIsSuspended('m.tenant_id', 'm.batch_code')} AS batch_suspended
-         FROM messages AS m JOIN tenants AS t ON t.id = m.tenant_id LEFT JOIN accounts AS a ON a.pk = m.account_pk
-           LEFT JOIN lane_states AS l ON l.account_pk = m.account_pk
-         WHERE m.tenant_id = ? AND m.id = ?`,
+      `SELECT m.*, active, limit_hourly, limit_daily, limit_minute, limit_hour, limit_day, limit_behavior,
+             failures, open_until, reason, held
+           FROM messages AS m JOIN tenants AS t ON t.id = m.tenant_id LEFT JOIN accounts AS a ON a.pk = m.account_pk
+             LEFT JOIN lane_states AS l ON l.account_pk = m.account_pk
+           WHERE m.tenant_id = ? AND m.id = ?`,
     ).get(tenantId, id);
     if (row === undefined) return undefined;
+    const isInLine = ['ready', 'waiting', 'suspended'].includes(row.state as string);
+    const batchCode = row.batch_code as string | null;
     return {
       state: row.state as MessageState,
+      accountId: row.account_id as string,
+      batchCode,
+      deferredAt: row.deferred_at as number | null,
       dueAt: row.due_at as number,
+      expiresAt: row.expires_at as number,
+      sentAt: row.sent_at as number | null,
       retryCount: row.retry_count as number,
       error: row.error as string | null,
-      accountId: row.account_id as string,
-      hasAccount: row.found_pk !== null,
-      batchCode: row.batch_code as string | null,
       tenantActive: row.active === 1,
-      tenantSuspended: row.tenant_suspended === 1,
-      batchSuspended: row.batch_suspended === 1,
-      lane:
-        row.open_until === null
-          ? undefined
-          : {
-              openUntil: row.open_until as number,
-              reason: row.lane_reason as string | null,
-              held: row.held as string | null,
-            },
-      limits: limitsOf(row),
-      rejectsOverLimit: row.limit_behavior === 'reject',
-      ahead: aheadOf(row),
+      tenantSuspendedAt: suspendedAt(tenantId, ''),
+      batchSuspendedAt: batchCode === null ? null : suspendedAt(tenantId, batchCode),
+      account: row.limit_behavior === null ? null : { limitBehavior: row.limit_behavior as LimitBehavior },
+      lane: laneOf(row),
+      windows: isInLine ? windowsOf(row) : [],
+      ahead: isInLine ? countAhead(row) : 0,
+      inLine: isInLine ? countInLine(row) : 0,
     };
   };
 }

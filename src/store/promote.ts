@@ -1,3 +1,5 @@
+import { LATE_AFTER_MS } from '../core/late.js';
+import { formatTs } from '../core/time.js';
 import type { NoteEvent } from './message-events.js';
 import type { MessageTransitions } from './message-transitions.js';
 import type { Sql } from './statements.js';
@@ -9,7 +11,7 @@ export type Promote = (now: number, limit: number) => { promoted: number; expire
 export function createPromote(sql: Sql, noteEvent: NoteEvent, { finish }: MessageTransitions): Promote {
   return (now: number, limit: number): { promoted: number; expired: number } => {
     const seen = sql(
-      `SELECT pk, error, expires_at, created_at, deferred_at FROM messages WHERE state IN ('ready', 'waiting', 'suspended') AND attention_at <= ?
+      `SELECT pk, error, expires_at, attention_at FROM messages WHERE state IN ('ready', 'waiting', 'suspended') AND attention_at <= ?
          ORDER BY attention_at LIMIT ?`,
     ).all(now, limit);
     const expired = seen.filter(({ expires_at }) => (expires_at as number) <= now);
@@ -17,7 +19,8 @@ export function createPromote(sql: Sql, noteEvent: NoteEvent, { finish }: Messag
       if (expired.includes(row)) continue;
       sql('UPDATE messages SET attention_at = expires_at WHERE pk = ?').run(row.pk);
       noteEvent(row.pk as number, 'late', now, {
-        since_ts: Math.floor(Math.max(row.created_at as number, (row.deferred_at ?? 0) as number) / 1000),
+        // Counted from when it was first due, or due anew after a person had it tried again.
+        since_ts: formatTs((row.attention_at as number) - LATE_AFTER_MS),
         ...(row.error === null ? {} : { error: row.error }),
       });
     }

@@ -12,7 +12,12 @@ import { createReadHoldFacts, type ReadHoldFacts } from './hold-facts.js';
 import { createKeyStore, type KeyStore } from './keys.js';
 import { createLaneStateStore, type LaneStateStore } from './lane-states.js';
 import { createNoteEvent } from './message-events.js';
-import { createReadHistory, type ReadHistory } from './message-history.js';
+import {
+  createReadHistory,
+  createReadLastEvents,
+  type ReadHistory,
+  type ReadLastEvents,
+} from './message-history.js';
 import { createMessageStore, type MessageStore } from './messages.js';
 import { createQueueStore, type QueueStore } from './queue.js';
 import { createResolveMessage, type ResolveMessage } from './resolve-message.js';
@@ -41,6 +46,7 @@ export interface Store {
   readonly laneStates: LaneStateStore;
   readonly holdFacts: ReadHoldFacts;
   readonly history: ReadHistory;
+  readonly lastEvents: ReadLastEvents;
   readonly suspensions: SuspensionStore;
   readonly retries: RetryStore;
   readonly deleteMessages: DeleteMessages;
@@ -81,6 +87,7 @@ function storeOver(db: Db): Store {
     laneStates: createLaneStateStore(sql, writer),
     holdFacts: createReadHoldFacts(sql),
     history: createReadHistory(sql),
+    lastEvents: createReadLastEvents(sql),
     suspensions: createSuspensionStore(sql, writer, append),
     retries: createRetryStore(sql, writer, note),
     deleteMessages: createDeleteMessages(sql, writer, append),

@@ -1,4 +1,5 @@
 import { beforeEach, describe, expect, test } from 'vitest';
+import type { SendingState } from '../../src/core/hold.js';
 import { explainOf } from '../../src/services/explain-message.js';
 import { messageHistory } from '../../src/services/message-history.js';
 import type { Claim, Settlement } from '../../src/store/claim-types.js';
@@ -32,8 +33,8 @@ const enqueue = (...messages: Parameters<typeof newMessage>[]) =>
     messages.map((it) => newMessage(...it)),
     NOON,
   );
-const explained = async (id: string, isSending = true, now = NOON) =>
-  (await explainOf({ store: temp.store, now: () => now }, 'acme', id, isSending)).hold;
+const explained = async (id: string, sending: SendingState = 'active', now = NOON) =>
+  (await explainOf({ store: temp.store, now: () => now }, 'acme', id, sending)).hold;
 const gatesOf = async (id: string) => (await explained(id)).gates.map(({ gate }) => gate);
 const claim = async (now = NOON): Promise<Claim> => {
   const { claims } = await temp.store.claims.claimDue(lane, { limit: 1, owner: 'o', now, leaseMs: MINUTE });
@@ -52,7 +53,7 @@ describe('what holds a message', () => {
       gate: 'queue',
       behind: 2,
       until: null,
-      reason: expect.stringContaining('2 others'),
+      reason: expect.stringContaining('2 messages go'),
     });
   });
 
@@ -105,18 +106,18 @@ describe('what holds a message', () => {
     await enqueue(['a'], ['b'], ['c'], ['d'], ['e']);
     await claim(NOON);
     await claim(NOON + 10);
-    const at = async (id: string) => (await explained(id, true, NOON + 20)).until;
+    const at = async (id: string) => (await explained(id, 'active', NOON + 20)).until;
     expect([await at('c'), await at('d'), await at('e')]).toEqual([
       NOON + MINUTE,
       NOON + MINUTE + 10,
       NOON + 2 * MINUTE,
     ]);
-    expect(await explained('c', true, NOON + 20)).toMatchObject({ gate: 'rate_limit' });
+    expect(await explained('c', 'active', NOON + 20)).toMatchObject({ gate: 'rate_limit' });
   });
 
   test('is that no daemon sends', async () => {
     await enqueue(['m']);
-    expect(await explained('m', false)).toMatchObject({ gate: 'scheduler_inactive', until: null });
+    expect(await explained('m', 'inactive')).toMatchObject({ gate: 'scheduler_inactive', until: null });
   });
 
   test('is nothing any more once it is final, on its way, or for a person to decide', async () => {
@@ -152,6 +153,16 @@ describe('the history of a message', () => {
     expect(first.items).toHaveLength(2);
     const rest = await history('m', { limit: 2, cursor: first.nextCursor as string });
     expect(rest.items.map(({ type }) => type)).toEqual(['sent']);
+  });
+
+  test('tells lateness of one that a person had tried again from that moment on', async () => {
+    await enqueue(['m']);
+    await settle(await claim(), { kind: 'error', error: '550 no' });
+    await temp.store.retries.retryNamed(scope, ['m'], 0, by(NOON + 5 * HOUR));
+    await temp.store.claims.promoteDue(NOON + 8 * HOUR, 10);
+    const [, , late] = await temp.store.lastEvents(scope, 'm', 3);
+    expect(late).toMatchObject({ type: 'late', data: { since_ts: (NOON + 5 * HOUR) / 1000 } });
+    expect(await temp.store.lastEvents(scope, 'm', 1)).toEqual([late]);
   });
 
   test('tells lateness once, and not of a message whose own time has not come', async () => {

@@ -612,7 +612,7 @@ test('a limited lane with a connection to spare goes on at the moment its limit 
         "SELECT id FROM messages WHERE state = 'ready' ORDER BY priority, due_at, pk",
       );
       for (const id of ids.pluck().all() as string[]) {
-        const { hold } = await explainOf({ store: world.store, now: Date.now }, 'acme', id, true);
+        const { hold } = await explainOf({ store: world.store, now: Date.now }, 'acme', id, 'active');
         explained.push((hold.until ?? Number.NaN) - NOON);
       }
     });

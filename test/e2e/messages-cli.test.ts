@@ -90,7 +90,8 @@ describe.concurrent('messages list', () => {
 describe.concurrent('messages show', () => {
   it('--json is what GET /messages/{id} answers', async () => {
     const { json } = await callApi(url, admin, 'GET', '/messages/batched?tenant_id=acme');
-    expect(await acmeJson('messages show batched')).toEqual(json);
+    expect(await acmeJson('messages show batched')).toEqual({ ...json, events: [] });
+    expect(json).toMatchObject({ hold: { gate: 'scheduler_inactive', until_ts: null } });
   });
 
   it('shows each recipient, and times with their offset', async () => {

@@ -14,10 +14,10 @@ import {
 } from '../../core/wire.js';
 
 /** What is shown of one message. */
-type Shown = MessageWire & { hold: HoldWire };
+type Shown = MessageWire & { hold: HoldWire; events: EventWire[] };
 
-/** Events that are shown of its history: the first ones. */
-const MOST_EVENTS = 100;
+/** So much of its history is shown: the last. */
+const EVENTS_SHOWN = 20;
 
 /** Shows one message, what holds it, what became of each recipient, and its history. */
 export default class MessagesShow extends TenantCommand {
@@ -30,19 +30,18 @@ export default class MessagesShow extends TenantCommand {
     const { args, flags } = await this.parse(MessagesShow);
     const server = await this.requireServer(flags.server);
     const tenant = await this.resolveTenant(server, flags.tenant);
-    const { message, events } = await withServer(server, async (context) => {
-      const { messageHistory } = await import('../../services/message-history.js');
+    const message = await withServer(server, async (context): Promise<Shown> => {
+      const { lastEvents } = await import('../../services/message-history.js');
       const { message: found, hold } = await explainHere(server, context, tenant, args.id);
-      const { items } = await messageHistory(context, tenant, args.id, { limit: MOST_EVENTS });
-      const shown: Shown = { ...messageToWire(found), hold: holdToWire(hold) };
-      return { message: shown, events: items.map(eventToWire) };
+      const events = await lastEvents(context, tenant, args.id, EVENTS_SHOWN);
+      return { ...messageToWire(found), hold: holdToWire(hold), events: events.map(eventToWire) };
     });
-    if (!this.jsonEnabled()) printMessage(message, events);
+    if (!this.jsonEnabled()) printMessage(message);
     return { ok: true, ...message };
   }
 }
 
-function printMessage({ recipients, hold, ...message }: Shown, events: readonly EventWire[]): void {
+function printMessage({ recipients, hold, events, ...message }: Shown): void {
   const time = (ts: number | null): string | null => (ts === null ? null : formatTime(ts * 1000));
   printRecord({
     ...message,

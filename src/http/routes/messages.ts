@@ -83,7 +83,8 @@ export const messageRoutes: readonly Route[] = [
     answer: messageAnswer.extend({ ...okField, hold: holdAnswer }),
     errors: ['message_not_found'],
     async handler({ deps, context, tenantId, params }) {
-      const { message, hold } = await explainOf(context, tenantId, params.id, deps.schedulerActive());
+      const sending = deps.schedulerActive() ? 'active' : 'inactive';
+      const { message, hold } = await explainOf(context, tenantId, params.id, sending);
       return { ok: true as const, ...messageToWire(message), hold: holdToWire(hold) };
     },
   }),
