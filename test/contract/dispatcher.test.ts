@@ -142,7 +142,7 @@ describe('what the server says', () => {
     const offered: Array<string | null> = [];
     server.onData = ({ messageId }) => {
       offered.push(messageId);
-      return offered.length < 3 ? { code: 451, message: '4.7.1 greylisted' } : undefined;
+      return offered.length < 3 ? { code: 451, message: '4.3.0 not now' } : undefined;
     };
     await it.account('acme', at(server));
     await it.enqueue('acme', 'm1');
