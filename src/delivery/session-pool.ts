@@ -21,6 +21,8 @@ export interface SessionPoolOptions {
   timeouts?: Partial<SmtpTimeouts>;
 }
 
+/** How long a server that let in fewer connections than it was asked for is asked for no more. */
+const FEWER_FOR: Millis = 60_000;
 /** The place of what names none. */
 const FIRST_COME: QueuePlace = [0, 0, 0];
 /** How long an idle connection may take to prove that it lives, in milliseconds. */
@@ -52,6 +54,8 @@ export class SessionPool {
   readonly #waiters: Waiter[] = [];
   readonly #stop = stopSignal();
   #places = 0;
+  #fewer = 0;
+  #fewerUntil: Millis = 0;
   #isDraining = false;
   #onEmpty: (() => void) | null = null;
 
@@ -71,9 +75,10 @@ export class SessionPool {
 
   /**
    * Gives a session nobody else has: the one used last, a new one, or, when all are in use, the next that is free. One
-   * that the server closed while it was idle is replaced without a word.
+   * that the server closed while it was idle is replaced without a word, and a server that lets in fewer than allowed is content
+   * with those.
    * @param place - Decides who is served first of those that wait.
-   * @throws SmtpFailure when a new connection cannot be opened.
+   * @throws SmtpFailure when a new connection cannot be opened and there is no other.
    * @throws MailProxyError `cancelled` once the pool is being drained, or gave up what waits.
    */
   async acquire(place: QueuePlace = FIRST_COME): Promise<SmtpSession> {
@@ -83,7 +88,7 @@ export class SessionPool {
       if (this.#isDraining) throw drained();
       const idle = this.#idle.pop();
       if (idle) session = await this.#wake(idle);
-      else if (this.#places < this.#options.maxConnections) session = await this.#openInNewPlace();
+      else if (this.#places < this.#most) session = await this.#openInNewPlace();
       else session = (await this.#waitForTurn(place)) ?? (await this.#openSession());
     }
     // The pool may have been drained while this waited; then the place is given back.
@@ -178,7 +183,12 @@ export class SessionPool {
     return null;
   }
 
-  #openInNewPlace(): Promise<SmtpSession> {
+  /** Connections that there may be now: fewer for a while where the server let no more in. */
+  get #most(): number {
+    return Date.now() < this.#fewerUntil ? this.#fewer : this.#options.maxConnections;
+  }
+
+  #openInNewPlace(): Promise<SmtpSession | null> {
     this.#places += 1;
     return this.#openSession();
   }
@@ -192,10 +202,20 @@ export class SessionPool {
     });
   }
 
-  async #openSession(): Promise<SmtpSession> {
+  /**
+   * Null when it failed beside others: the server may let in no more than these, and who wants one waits for them. The last one
+   * says what is wrong.
+   */
+  async #openSession(): Promise<SmtpSession | null> {
     try {
       return await SmtpSession.open(this.#endpoint, { ...this.#open, signal: this.#stop.signal });
     } catch (error) {
+      if (this.#places > 1 && !this.#isDraining) {
+        this.#places -= 1;
+        this.#fewer = Math.max(1, this.#places);
+        this.#fewerUntil = Date.now() + FEWER_FOR;
+        return null;
+      }
       this.#leavePlace();
       throw error;
     }

@@ -49,6 +49,16 @@ describe('a pool of sessions', () => {
     expect(server.seen.connections).toBe(2);
   });
 
+  test('is content with fewer connections where the server lets in no more: no message fails for it', async () => {
+    const server = closing(await startSmtpServer({ tls: 'none', options: { maxClients: 2 } }), (it) =>
+      it.close(),
+    );
+    const lane = pool(server.endpoint(), { maxConnections: 5 });
+    const outcomes = await Promise.all(Array.from({ length: 20 }, () => lane.send(envelope, message, mark)));
+    expect(outcomes.map(({ final }) => final?.code)).toEqual(Array(20).fill(250));
+    expect(new Set(server.messages.map(({ sessionId }) => sessionId)).size).toBe(2);
+  });
+
   test('closes a connection that has carried its share', async () => {
     const server = await serve();
     const lane = pool(server.endpoint(), { maxMessages: 2, maxConnections: 1 });
