@@ -5,61 +5,26 @@ import { createServer } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import Database from 'better-sqlite3';
 import { describe, expect, it } from 'vitest';
-import { FAIL_POINTS, type FailPoint } from '../../src/core/fail-points.js';
 import type { MessageWire } from '../../src/core/wire.js';
 import { until } from '../support/processes.js';
 import { type SmtpTestServer, startSmtpServer } from '../support/smtp-servers.js';
 import { type AfterTest, TestServer } from '../support/test-server.js';
 import { DaemonLife } from './daemon-life.js';
-import { scale } from './scale.js';
+import { type Kill, planKills } from './kill-plan.js';
 import { Seeded } from './seeded.js';
 import { SendingClient } from './sending-client.js';
 
-const ROUNDS_OF_POINTS = scale(12, 1);
-const KILLS_IN_RECOVERY = scale(12, 2);
-const KILLS_AT_RANDOM = scale(80, 8);
-const LONGEST_LIFE_MS = scale(1500, 700);
-const MOST_PASSES = 20;
 const POINT_WITHIN_MS = 60_000;
 const SMTP_TAKES_MS = 8;
 const TENANTS = { retry: { max_connections: 4 }, hold: { max_connections: 3 } } as const;
 type TenantId = keyof typeof TENANTS;
 const TENANT_IDS = ['retry', 'hold'] as const satisfies readonly TenantId[];
-/** A kill at these leaves at least one message of which nobody knows what became. */
-const LEAVES_UNCERTAIN: readonly FailPoint[] = ['marked', 'body-begun', 'body-ended', 'answered'];
-
-/** When a daemon is killed: by itself at the n-th pass of a point, or by the test. */
-type Kill =
-  | { at: 'point'; point: FailPoint; passes: number }
-  | { at: 'moment'; afterMs: number }
-  | { at: 'recovery'; afterMs: number };
-
 /** A message that was being handed over at a kill. */
 interface Uncertain {
   tenant: TenantId;
   id: string;
   /** Which handing over it was: a kill during recovery finds those of the kill before it again. */
   claim: string;
-}
-
-/** The kills in a random order; before each in the recovery comes one that leaves something to recover. */
-function planOf(random: Seeded): Kill[] {
-  const point = (name: FailPoint): Kill => ({
-    at: 'point',
-    point: name,
-    passes: random.whole(1, MOST_PASSES),
-  });
-  const points = Array.from({ length: ROUNDS_OF_POINTS }, () => random.shuffled(FAIL_POINTS)).flat();
-  const recoveries = random
-    .shuffled(points.flatMap((name, i) => (LEAVES_UNCERTAIN.includes(name) ? [i] : [])))
-    .slice(0, KILLS_IN_RECOVERY);
-  const moments = Array.from({ length: KILLS_AT_RANDOM }, (): Kill[] => [
-    { at: 'moment', afterMs: random.whole(0, LONGEST_LIFE_MS) },
-  ]);
-  const rounds = points.map((name, i): Kill[] =>
-    recoveries.includes(i) ? [point(name), { at: 'recovery', afterMs: random.whole(0, 4) }] : [point(name)],
-  );
-  return random.shuffled([...rounds, ...moments]).flat();
 }
 
 /** What was being handed over when the daemon ended, as the disk has it. */
@@ -176,7 +141,7 @@ async function portOf(random: Seeded): Promise<number> {
 describe('a daemon that is killed again and again', () => {
   const seed = Number(process.env.SOAK_SEED ?? randomBytes(4).readUInt32LE());
   const random = new Seeded(seed);
-  const plan = planOf(random);
+  const plan = planKills(random);
 
   it(`${plan.length} times, at every step of a delivery, at random moments and while it recovers, loses nothing, repeats only what was being handed over, and repeats nothing of a tenant that holds (SOAK_SEED=${seed})`, async ({
     onTestFinished,
@@ -231,10 +196,9 @@ describe('a daemon that is killed again and again', () => {
       acknowledged.filter((id) => !received.has(id) && !held.has(id)),
       `lost, seed ${seed}`,
     ).toEqual([]);
-    if (process.env.STATS)
-      process.stderr.write(
-        `STATS acked ${acknowledged.length} received ${received.size} of ${smtp.messages.length} held ${held.size} cutOff ${cutOff.size} multi ${[...cutOff.values()].filter((x) => x.size > 1).length}\n`,
-      );
+    process.stderr.write(
+      `STATS acked ${acknowledged.length} received ${received.size} of ${smtp.messages.length} held ${held.size} cutOff ${cutOff.size} multi ${[...cutOff.values()].filter((x) => x.size > 1).length}\n`,
+    );
     const repeated = [...received].filter(([, count]) => count > 1);
     expect(
       repeated.filter(([id, count]) => !id.startsWith('retry-') || count > 1 + (cutOff.get(id)?.size ?? 0)),
