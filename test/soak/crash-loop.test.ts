@@ -106,20 +106,26 @@ async function listAll(server: TestServer, tenant: TenantId, filter: object): Pr
 }
 
 /** Waits until every message has its outcome or is held; what waits after a second interruption is not waited for. */
-async function drained(server: TestServer): Promise<void> {
+async function drained(server: TestServer, life: DaemonLife): Promise<void> {
+  let open: MessageWire[] = [];
   await until(
     async () => {
-      const open = await Promise.all(
+      const active = await Promise.all(
         TENANT_IDS.map(async (tenant) => {
           await server.admin.retryMessages(tenant, { filter: { status: 'deferred' } });
           return await listAll(server, tenant, { active_only: true });
         }),
       );
-      return open.flat().every(({ status }) => status === 'uncertain');
+      open = active.flat().filter(({ status }) => status !== 'uncertain');
+      return open.length === 0;
     },
     'every message has its outcome or is held',
-    120_000,
-  );
+    60_000,
+  ).catch((error: unknown) => {
+    throw new Error(`${open.length} are left: ${JSON.stringify(open.slice(0, 5))}; log: ${life.said}`, {
+      cause: error,
+    });
+  });
 }
 
 /** A free port below those that the system gives to outgoing connections: between two daemons nobody else takes it. */
@@ -186,7 +192,7 @@ describe('a daemon that is killed again and again', () => {
     const life = new DaemonLife(server, port);
     await life.serving;
     await Promise.all(Object.values(clients).map((client) => client.finish()));
-    await drained(server);
+    await drained(server, life);
 
     const received = copies();
     const held = new Set((await listAll(server, 'hold', { status: 'uncertain' })).map(({ id }) => id));
@@ -196,9 +202,6 @@ describe('a daemon that is killed again and again', () => {
       acknowledged.filter((id) => !received.has(id) && !held.has(id)),
       `lost, seed ${seed}`,
     ).toEqual([]);
-    process.stderr.write(
-      `STATS acked ${acknowledged.length} received ${received.size} of ${smtp.messages.length} held ${held.size} cutOff ${cutOff.size} multi ${[...cutOff.values()].filter((x) => x.size > 1).length}\n`,
-    );
     const repeated = [...received].filter(([, count]) => count > 1);
     expect(
       repeated.filter(([id, count]) => !id.startsWith('retry-') || count > 1 + (cutOff.get(id)?.size ?? 0)),
@@ -223,7 +226,7 @@ describe('a daemon that is killed again and again', () => {
       const outcome = received.has(id) ? 'sent' : 'retry';
       await server.admin.resolveMessage('hold', id, { outcome });
     }
-    await drained(server);
+    await drained(server, life);
     const all = await Promise.all(TENANT_IDS.map((tenant) => listAll(server, tenant, {})));
     expect(all.flat().filter(({ status }) => status !== 'sent')).toEqual([]);
     const inTheEnd = copies();
