@@ -27,10 +27,10 @@ export class SendingClient {
     this.#random = options.random;
   }
 
-  /** Posts for as long as the daemon lives. */
-  async postUntilEnd(life: DaemonLife): Promise<void> {
+  /** Posts for as long as the daemon lives, and there is room for more. */
+  async postUntilEnd(life: DaemonLife, hasRoom: () => boolean): Promise<void> {
     while (!life.isOver) {
-      await this.postBatch();
+      if (hasRoom()) await this.postBatch();
       await sleep(this.#random.whole(0, LONGEST_PAUSE_MS));
     }
   }
