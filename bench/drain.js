@@ -9,7 +9,7 @@ import { startSink } from './lib/sink.js';
 import { median } from './statistics.js';
 
 const ROUNDS = Number(process.env.BENCH_ROUNDS ?? 7);
-const MESSAGES = 5000;
+const MESSAGES = 20_000;
 const CONNECTIONS = 10;
 const POSTFIX_MESSAGES = 1000;
 const WANTED = { toPool: 0.85, toPostfix: 5 };
