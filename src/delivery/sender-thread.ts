@@ -23,6 +23,8 @@ export interface SenderThreadData {
 /** Composes and sends in a thread of its own, so that neither holds up the API and the store. */
 function run(port: NonNullable<typeof parentPort>, { allowPrivate, failPoint }: SenderThreadData): void {
   armFailPoint(failPoint);
+  // Node's streams make an error for each one that ends as it should; where it was made is never looked at here.
+  Error.stackTraceLimit = 1;
   const sender = createLocalSender(createDestinationGuard(parseAllowance(allowPrivate)));
   const pools = new Map<number, Connections>();
   const marks = new Map<number, (ok: boolean) => void>();

@@ -107,7 +107,7 @@ class ThreadSender implements Sender {
       workerData: this.#data,
       // Nothing of the daemon's own environment is needed, and it may hold secrets.
       env: {},
-      resourceLimits: { maxYoungGenerationSizeMb: 16, maxOldGenerationSizeMb: 1024 },
+      resourceLimits: { maxYoungGenerationSizeMb: 16, maxOldGenerationSizeMb: 512 },
     });
     worker.on('message', (said: FromSender[]) => {
       for (const one of said) this.#hear(one);
