@@ -103,7 +103,7 @@ export class Dispatcher {
   }
 
   /**
-   * Claims nothing more, gives back what waits for a connection, lets what is being sent finish, and closes all connections.
+   * Claims nothing more, gives back what has no connection yet, lets what is on one finish, and closes all connections.
    *
    * @param deadlineMs - After this long connections are cut; what was being handed over is then settled as uncertain.
    */
@@ -117,9 +117,9 @@ export class Dispatcher {
       for (const pool of pools()) void pool.destroy();
     }, deadlineMs);
     await this.#pumping;
-    for (const pool of pools()) pool.abandonWaiting();
+    const drained = pools().map((pool) => pool.drain());
     await Promise.allSettled(this.#deliveries);
-    await Promise.allSettled(pools().map((pool) => pool.drain()));
+    await Promise.allSettled(drained);
     clearTimeout(deadline);
   }
 

@@ -7,7 +7,8 @@ const MOST_BYTES = 128 * 1024 * 1024;
 
 /** The messages between claim and written outcome, counted by tenant and in bytes. */
 export class InFlight {
-  readonly #claims = new Set<Claim>();
+  /** With the size of their contents, which are moved to the thread that sends and then empty here. */
+  readonly #claims = new Map<Claim, number>();
   readonly #byTenant = new Map<string, number>();
   #bytes = 0;
 
@@ -18,7 +19,7 @@ export class InFlight {
 
   /** All of them, for their leases. */
   claims(): readonly Claim[] {
-    return [...this.#claims];
+    return [...this.#claims.keys()];
   }
 
   /** How many of one tenant. */
@@ -33,15 +34,17 @@ export class InFlight {
 
   add(claims: readonly Claim[]): void {
     for (const claim of claims) {
-      this.#claims.add(claim);
+      this.#claims.set(claim, claim.content.length);
       this.#bytes += claim.content.length;
       this.#byTenant.set(claim.tenantId, this.of(claim.tenantId) + 1);
     }
   }
 
   remove(claim: Claim): void {
-    if (!this.#claims.delete(claim)) return;
-    this.#bytes -= claim.content.length;
+    const bytes = this.#claims.get(claim);
+    if (bytes === undefined) return;
+    this.#claims.delete(claim);
+    this.#bytes -= bytes;
     const left = this.of(claim.tenantId) - 1;
     if (left > 0) this.#byTenant.set(claim.tenantId, left);
     else this.#byTenant.delete(claim.tenantId);

@@ -3,20 +3,27 @@ import type { ComposedMessage } from '../core/types.js';
 import type { DestinationGuard } from './destination-guard.js';
 import { composeMime } from './mime.js';
 import type { Connections, Sender, SenderEndpoint, StoredContent } from './sender.js';
-import { SessionPool } from './session-pool.js';
+import { drained, SessionPool } from './session-pool.js';
 
 /** Sends in the thread that it is called from. */
 export function createLocalSender(guard: DestinationGuard): Sender {
   return {
     open({ isGuarded, ...endpoint }: SenderEndpoint, { maxConnections }): Connections {
       const pool = new SessionPool({ ...endpoint, ...(isGuarded ? { guard } : {}) }, { maxConnections });
+      let timesAbandoned = 0;
       return {
         async send(order, mark) {
+          const before = timesAbandoned;
           const bytes = await composed(order);
           failPoint('composed');
+          // It was not in line yet when what waits was given up.
+          if (timesAbandoned > before) throw drained();
           return await pool.send(order.envelope, bytes, mark, order.place);
         },
-        abandonWaiting: () => pool.abandonWaiting(),
+        abandonWaiting: () => {
+          timesAbandoned++;
+          pool.abandonWaiting();
+        },
         drain: () => pool.drain(),
         destroy: () => pool.destroy(),
       };

@@ -13,10 +13,12 @@ export class Outbox<T> {
   /** Says something, soon. */
   say(item: T): void {
     this.#items.push(item);
-    if (this.#items.length === 1) setImmediate(() => this.#flush());
+    if (this.#items.length === 1) setImmediate(() => this.flush());
   }
 
-  #flush(): void {
+  /** Says now what was collected. */
+  flush(): void {
+    if (this.#items.length === 0) return;
     const items = this.#items;
     this.#items = [];
     this.#post(items);

@@ -33,6 +33,11 @@ export type SentResult =
 /** Thrown in the thread in place of a mark that was refused. */
 export class MarkRefused extends Error {}
 
+/** The result of a message that was given up before it was offered. */
+export function cancelled(message: string): SentResult {
+  return { kind: 'error', code: 'cancelled', message };
+}
+
 /** Makes an outcome plain. */
 export function plainOutcome(outcome: SendOutcome): SentResult {
   const failure = outcome.failure === null ? null : detailsOf(outcome.failure);

@@ -6,6 +6,7 @@ import { createLocalSender } from './local-sender.js';
 import { Outbox } from './outbox.js';
 import type { Connections } from './sender.js';
 import {
+  cancelled,
   type FromSender,
   MarkRefused,
   plainFailure,
@@ -46,16 +47,23 @@ function run(port: NonNullable<typeof parentPort>, { allowPrivate, failPoint }: 
         answers.say({ said: 'done', id, result });
       });
   };
-  const close = (how: 'drain' | 'destroy', key: number, pool: Connections): void => {
+  const end = (how: 'drain' | 'destroy', key: number, pool: Connections): void => {
     void pool[how]().then(() => {
       pools.delete(key);
       answers.say({ said: 'empty', pool: key });
     });
   };
 
+  /** Whatever is still open is cut; then nothing keeps the thread alive. */
+  const close = async (): Promise<void> => {
+    await Promise.all([...pools.values()].map((pool) => pool.destroy()));
+    answers.flush();
+    port.close();
+  };
+
   port.on('message', (orders: ToSender[] | 'close') => {
     if (orders === 'close') {
-      port.close();
+      void close();
       return;
     }
     for (const order of orders) {
@@ -63,13 +71,21 @@ function run(port: NonNullable<typeof parentPort>, { allowPrivate, failPoint }: 
       else if (order.do === 'marked') marks.get(order.id)?.(order.ok);
       else {
         const pool = pools.get(order.pool);
-        if (pool === undefined) answers.say({ said: 'empty', pool: order.pool });
+        if (pool === undefined) answers.say(nobodyThere(order));
         else if (order.do === 'send') send(order, pool);
         else if (order.do === 'abandon') pool.abandonWaiting();
-        else close(order.do, order.pool, pool);
+        else end(order.do, order.pool, pool);
       }
     }
   });
+}
+
+/** The connections that an order is for have ended; whoever gave it waits for an answer all the same. */
+function nobodyThere(
+  order: Extract<ToSender, { pool: number; do: 'send' | 'abandon' | 'drain' | 'destroy' }>,
+): FromSender {
+  if (order.do !== 'send') return { said: 'empty', pool: order.pool };
+  return { said: 'done', id: order.id, result: cancelled('The connections of this account were closed.') };
 }
 
 if (parentPort !== null) run(parentPort, workerData as SenderThreadData);

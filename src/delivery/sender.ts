@@ -28,6 +28,7 @@ export interface Connections {
    * Composes one message and offers it over a connection that nobody else has; what waits for one is served in the order of
    * the queue, whenever it came.
    *
+   * @param order - Its content is given away: it may be empty to the caller afterwards.
    * @param mark - Called at most once, after the server's 354; no byte of the message goes out before it has resolved.
    * @throws SmtpFailure when no connection can be opened, MailProxyError `cancelled` when it was abandoned, what
    * `mark` rejects with, and what composing throws.
@@ -35,7 +36,10 @@ export interface Connections {
   send(order: Order, mark: () => Promise<void>): Promise<SendOutcome>;
   /** Gives up what waits for a connection; what is on one goes on. */
   abandonWaiting(): void;
-  /** Closes what is idle now, and what is in use when it is free; resolves when no connection is left. */
+  /**
+   * Takes nothing more, gives up what has no connection, and closes each one as soon as it is not in use; resolves when none
+   * is left.
+   */
   drain(): Promise<void>;
   /** Closes everything at once, also what is in use. */
   destroy(): Promise<void>;

@@ -147,10 +147,11 @@ export class SessionPool {
     for (const waiter of this.#waiters.splice(0)) waiter.fail(drained());
   }
 
-  /** Closes what is idle now, and what is in use when it is released; resolves when no connection is left. */
+  /** Closes what is idle or being opened now, and what is in use when it is released; resolves when no connection is left. */
   async drain(): Promise<void> {
     this.#isDraining = true;
     this.abandonWaiting();
+    this.#stop.abort();
     for (const { session } of [...this.#idle]) this.#retireIdle(session);
     if (this.#places === 0) return;
     await new Promise<void>((resolve) => {
@@ -165,7 +166,6 @@ export class SessionPool {
   /** Closes everything at once, also what is in use; a body under way is cut off. */
   async destroy(): Promise<void> {
     const empty = this.drain();
-    this.#stop.abort();
     for (const session of [...this.#leased]) {
       session.close();
       this.release(session);
@@ -217,7 +217,8 @@ export class SessionPool {
         return null;
       }
       this.#leavePlace();
-      throw error;
+      // That it was given up says nothing about the server.
+      throw this.#isDraining ? drained() : error;
     }
   }
 
@@ -274,7 +275,8 @@ function stopSignal(): AbortController {
   return stop;
 }
 
-function drained(): MailProxyError {
+/** Why a message that waited for a connection got none. */
+export function drained(): MailProxyError {
   return new MailProxyError(
     'cancelled',
     'Sending over this account was stopped; what waits is sent when it resumes.',

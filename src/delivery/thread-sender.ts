@@ -1,16 +1,17 @@
-import { join } from 'node:path';
-import { Worker } from 'node:worker_threads';
-import { packageRoot } from '../config/package-root.js';
 import { MailProxyError } from '../core/errors.js';
 import type { Log } from '../core/log.js';
+import { RestartPause } from '../core/restart-pause.js';
 import type { SendOutcome } from '../core/smtp-outcome.js';
 import type { Envelope } from '../core/types.js';
-import { Outbox } from './outbox.js';
 import type { Connections, Order, Sender, SenderEndpoint } from './sender.js';
-import { type FromSender, revive, type SentResult, type ToSender } from './sender-protocol.js';
+import { cancelled, type FromSender, revive, type SentResult } from './sender-protocol.js';
 import type { SenderThreadData } from './sender-thread.js';
+import { ownContent, SenderWorker } from './sender-worker.js';
 
 interface Sending {
+  pool: number;
+  /** Until a thread was told. */
+  order: Order | undefined;
   envelope: Envelope;
   mark: () => Promise<void>;
   /** Whether leave was given to hand the body over. */
@@ -23,17 +24,15 @@ interface Sending {
 interface OpenPool {
   endpoint: SenderEndpoint;
   maxConnections: number;
+  /** Whether it takes no more messages. */
+  isEnding: boolean;
   onEmpty: Array<() => void>;
 }
 
-/** Content from this size on is moved to the other thread instead of copied, bytes. */
-const MOVED_FROM = 64 * 1024;
-/** How long the thread may take to end by itself. */
-const CLOSE_MS = 1000;
-
 /**
  * Sends in a thread of its own, which is started with the first connection: composing a message and talking to servers then
- * hold up neither the API nor the store. A thread that dies is replaced; what it was handing over is uncertain.
+ * hold up neither the API nor the store. A thread that dies is replaced, after a pause if that happens again and again:
+ * what it was handing over is uncertain, what else it had is cancelled, and what comes meanwhile waits.
  */
 export function createThreadSender(data: SenderThreadData, log: Log): Sender {
   return new ThreadSender(data, log);
@@ -44,8 +43,9 @@ class ThreadSender implements Sender {
   readonly #log: Log;
   readonly #pools = new Map<number, OpenPool>();
   readonly #sending = new Map<number, Sending>();
-  readonly #orders = new Outbox<ToSender>((orders) => this.#post(orders));
-  #worker: Worker | undefined;
+  readonly #pause = new RestartPause();
+  #thread: SenderWorker | undefined;
+  #restart: NodeJS.Timeout | undefined;
   #isClosed = false;
   #lastId = 0;
 
@@ -56,11 +56,17 @@ class ThreadSender implements Sender {
 
   open(endpoint: SenderEndpoint, { maxConnections }: { maxConnections: number }): Connections {
     const pool = ++this.#lastId;
-    this.#pools.set(pool, { endpoint, maxConnections, onEmpty: [] });
-    this.#orders.say({ do: 'open', pool, endpoint, maxConnections });
+    if (!this.#isClosed) {
+      this.#pools.set(pool, { endpoint, maxConnections, isEnding: false, onEmpty: [] });
+      if (this.#thread !== undefined) this.#thread.say({ do: 'open', pool, endpoint, maxConnections });
+      else if (this.#restart === undefined) this.#start();
+    }
     return {
       send: (order, mark) => this.#send(pool, order, mark),
-      abandonWaiting: () => this.#orders.say({ do: 'abandon', pool }),
+      abandonWaiting: () => {
+        if (this.#thread === undefined) this.#cancel(pool);
+        else this.#thread.say({ do: 'abandon', pool });
+      },
       drain: () => this.#end('drain', pool),
       destroy: () => this.#end('destroy', pool),
     };
@@ -68,59 +74,73 @@ class ThreadSender implements Sender {
 
   async close(): Promise<void> {
     this.#isClosed = true;
-    const worker = this.#worker;
-    if (worker === undefined) return;
-    const gone = new Promise((resolve) => worker.once('exit', resolve));
-    worker.postMessage('close');
-    const timer = setTimeout(() => worker.terminate(), CLOSE_MS);
-    await gone;
-    clearTimeout(timer);
+    clearTimeout(this.#restart);
+    // Its end settles what it still had.
+    if (this.#thread !== undefined) await this.#thread.close();
+    for (const pool of [...this.#pools.keys()]) this.#emptied(pool);
   }
 
   #send(pool: number, order: Order, mark: () => Promise<void>): Promise<SendOutcome> {
-    if (!this.#pools.has(pool)) return Promise.reject(stopped());
+    const open = this.#pools.get(pool);
+    if (open === undefined || open.isEnding || this.#isClosed) return Promise.reject(stopped());
     return new Promise((resolve, reject) => {
       const id = ++this.#lastId;
       const { envelope } = order;
-      this.#sending.set(id, { envelope, mark, isMarked: false, refusal: undefined, resolve, reject });
-      this.#orders.say({ do: 'send', pool, id, order });
+      const sending = { pool, order, envelope, mark, isMarked: false, refusal: undefined, resolve, reject };
+      this.#sending.set(id, sending);
+      this.#tell(id, sending);
     });
+  }
+
+  /** Hands a message to the thread, if there is one. */
+  #tell(id: number, sending: Sending): void {
+    const { pool, order } = sending;
+    if (this.#thread === undefined || order === undefined) return;
+    sending.order = undefined;
+    this.#thread.say({ do: 'send', pool, id, order: { ...order, content: ownContent(order.content) } });
   }
 
   #end(how: 'drain' | 'destroy', pool: number): Promise<void> {
     const open = this.#pools.get(pool);
     if (open === undefined) return Promise.resolve();
+    open.isEnding = true;
     return new Promise((resolve) => {
       open.onEmpty.push(resolve);
-      this.#orders.say({ do: how, pool });
+      if (this.#thread === undefined) this.#emptied(pool);
+      else this.#thread.say({ do: how, pool });
     });
   }
 
-  #post(orders: ToSender[]): void {
-    if (this.#isClosed) return;
-    this.#worker ??= this.#start();
-    this.#worker.postMessage(orders, largeContentsOf(orders));
+  #start(): void {
+    const startedAt = performance.now();
+    try {
+      const thread: SenderWorker = new SenderWorker(this.#data, {
+        heard: (said) => this.#hear(thread, said),
+        failed: (error) => this.#log.error('The thread that sends failed', { err: error }),
+        ended: () => this.#lost(performance.now() - startedAt),
+      });
+      this.#thread = thread;
+    } catch (error) {
+      this.#log.error('The thread that sends could not be started', { err: error });
+      this.#startLater(0);
+      return;
+    }
+    for (const [pool, { endpoint, maxConnections }] of this.#pools)
+      this.#thread.say({ do: 'open', pool, endpoint, maxConnections });
+    for (const [id, sending] of this.#sending) this.#tell(id, sending);
   }
 
-  #start(): Worker {
-    const worker = new Worker(join(packageRoot(), 'lib', 'delivery', 'sender-thread.js'), {
-      workerData: this.#data,
-      // Nothing of the daemon's own environment is needed, and it may hold secrets.
-      env: {},
-      resourceLimits: { maxYoungGenerationSizeMb: 16, maxOldGenerationSizeMb: 512 },
-    });
-    worker.on('message', (said: FromSender[]) => {
-      for (const one of said) this.#hear(one);
-    });
-    worker.on('error', (error) => this.#log.error('The thread that sends failed', { err: error }));
-    worker.on('exit', () => this.#lost(worker));
-    return worker;
+  #startLater(lived: number): void {
+    this.#restart = setTimeout(() => {
+      this.#restart = undefined;
+      if (this.#pools.size > 0) this.#start();
+    }, this.#pause.after(lived)).unref();
   }
 
-  #hear(said: FromSender): void {
+  #hear(thread: SenderWorker, said: FromSender): void {
     switch (said.said) {
       case 'mark':
-        this.#mark(said.id);
+        this.#mark(thread, said.id);
         break;
       case 'done':
         this.#done(said.id, said.result);
@@ -131,18 +151,25 @@ class ThreadSender implements Sender {
     }
   }
 
-  #mark(id: number): void {
+  /** The answer goes to the thread that asked: another one's connections know nothing of the message. */
+  #mark(thread: SenderWorker, id: number): void {
     const sending = this.#sending.get(id);
-    sending?.mark().then(
-      () => {
-        sending.isMarked = true;
-        this.#orders.say({ do: 'marked', id, ok: true });
-      },
-      (reason: unknown) => {
-        sending.refusal = reason;
-        this.#orders.say({ do: 'marked', id, ok: false });
-      },
-    );
+    if (sending === undefined) {
+      thread.say({ do: 'marked', id, ok: false });
+      return;
+    }
+    Promise.resolve()
+      .then(sending.mark)
+      .then(
+        () => {
+          sending.isMarked = true;
+          thread.say({ do: 'marked', id, ok: true });
+        },
+        (reason: unknown) => {
+          sending.refusal = reason;
+          thread.say({ do: 'marked', id, ok: false });
+        },
+      );
   }
 
   #done(id: number, result: SentResult): void {
@@ -156,22 +183,29 @@ class ThreadSender implements Sender {
     }
   }
 
+  /** Gives up what no thread was told of yet. */
+  #cancel(pool: number): void {
+    for (const [id, sending] of [...this.#sending]) {
+      if (sending.pool === pool && sending.order !== undefined) this.#done(id, CANCELLED);
+    }
+  }
+
   #emptied(pool: number): void {
+    this.#cancel(pool);
     const open = this.#pools.get(pool);
     this.#pools.delete(pool);
     for (const resolve of open?.onEmpty ?? []) resolve();
   }
 
   /** The thread is gone: what it had begun ends, and a new one opens what lanes still have. */
-  #lost(worker: Worker): void {
-    if (this.#worker !== worker) return;
-    this.#worker = undefined;
-    for (const [pool, { onEmpty }] of [...this.#pools]) if (onEmpty.length > 0) this.#emptied(pool);
+  #lost(lived: number): void {
+    this.#thread = undefined;
     for (const [id, { isMarked, envelope }] of [...this.#sending])
       this.#done(id, isMarked ? cutOff(envelope) : CANCELLED);
+    for (const [pool, { isEnding }] of [...this.#pools]) if (isEnding) this.#emptied(pool);
     if (this.#isClosed) return;
-    for (const [pool, { endpoint, maxConnections }] of this.#pools)
-      this.#orders.say({ do: 'open', pool, endpoint, maxConnections });
+    this.#log.warn('The thread that sends ended; another takes its place');
+    this.#startLater(lived);
   }
 }
 
@@ -188,23 +222,11 @@ function cutOff({ to }: Envelope): SentResult {
   };
 }
 
-const CANCELLED: SentResult = {
-  kind: 'error',
-  code: 'cancelled',
-  message: 'The thread that sends ended; what waits is sent by another.',
-};
+const CANCELLED = cancelled('The thread that sends ended; what waits is sent by another.');
 
 function stopped(): MailProxyError {
   return new MailProxyError(
     'cancelled',
     'Sending over this account was stopped; what waits is sent when it resumes.',
   );
-}
-
-function largeContentsOf(orders: readonly ToSender[]): ArrayBuffer[] {
-  return orders.flatMap((order) => {
-    if (order.do !== 'send') return [];
-    const { buffer, byteLength } = order.order.content;
-    return byteLength >= MOVED_FROM && buffer.byteLength === byteLength ? [buffer as ArrayBuffer] : [];
-  });
 }

@@ -70,3 +70,15 @@ test('what was added and not removed is counted, by number, tenant and bytes, ho
     }),
   );
 });
+
+test('content that was moved away while it was sent gives back the room that it had taken', () => {
+  const inFlight = new InFlight();
+  const { left } = inFlight.byteBudget();
+  const claim = { ...claimOf(1, 'acme', 0), content: Buffer.from(new ArrayBuffer(100_000)) };
+  inFlight.add([claim]);
+  expect(inFlight.byteBudget()).toEqual({ left: left - 100_000, isWhole: false });
+  structuredClone(claim.content, { transfer: [claim.content.buffer as ArrayBuffer] });
+  expect(claim.content).toHaveLength(0);
+  inFlight.remove(claim);
+  expect(inFlight.byteBudget()).toEqual({ left, isWhole: true });
+});
