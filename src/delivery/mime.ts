@@ -2,6 +2,7 @@ import MailComposer from 'nodemailer/lib/mail-composer';
 import { detectMimeType } from 'nodemailer/lib/mime-funcs';
 import { normalizeLineEnds } from '../core/line-ends.js';
 import type { ComposedMessage, Mailbox } from '../core/types.js';
+import { octetsOf } from './mime-octets.js';
 
 /** White space that folding could turn into a line of nothing else, which some readers take for the end of the header. */
 const LONG_SPACE = /[ \t]{20,}/g;
@@ -75,5 +76,6 @@ export async function composeMime(message: ComposedMessage): Promise<Buffer> {
       return { filename: attachment.filename, contentType: mediaType(attachment, content), content };
     }),
   });
-  return normalizeLineEnds(await composer.compile().build());
+  const root = composer.compile();
+  return normalizeLineEnds(octetsOf(root) ?? (await root.build()));
 }

@@ -1,4 +1,5 @@
 import { isAscii } from 'node:buffer';
+import type { Readable } from 'node:stream';
 import type { SMTPConnectionSendInfo } from 'nodemailer/lib/smtp-connection';
 import { type SendOutcome, SmtpFailure } from '../core/smtp-outcome.js';
 import { parseReply, type SmtpReply } from '../core/smtp-reply.js';
@@ -183,7 +184,8 @@ export class SmtpSession {
     };
     let refusedAll = false;
     const sending = this.#channel.run<SMTPConnectionSendInfo>({
-      start: (done) => this.#channel.connection.send(tracked, body.stream, done),
+      // All that the library asks of a message is to be piped and destroyed.
+      start: (done) => this.#channel.connection.send(tracked, body as unknown as Readable, done),
       fail: (error) => {
         refusedAll = error.rejectedErrors?.length === tracked.to.length;
         return fail(error);
