@@ -1,19 +1,27 @@
 /**
- * Collects what is said to another thread during one turn of the event loop and says it all at once: under load a message
- * between threads costs as much as a message to a server.
+ * How long what is said is collected: `turn` until the end of this turn of the event loop, when all that is ready was heard; `task` until what
+ * runs now has ended, with all promises that it settled.
+ */
+type Collects = 'turn' | 'task';
+
+/**
+ * Collects what is said to another thread and says it all at once: under load a message between threads costs as much as a
+ * message to a server.
  */
 export class Outbox<T> {
   readonly #post: (items: T[]) => void;
+  readonly #later: (flush: () => void) => unknown;
   #items: T[] = [];
 
-  constructor(post: (items: T[]) => void) {
+  constructor(collects: Collects, post: (items: T[]) => void) {
     this.#post = post;
+    this.#later = collects === 'turn' ? setImmediate : process.nextTick;
   }
 
   /** Says something, soon. */
   say(item: T): void {
     this.#items.push(item);
-    if (this.#items.length === 1) setImmediate(() => this.flush());
+    if (this.#items.length === 1) this.#later(() => this.flush());
   }
 
   /** Says now what was collected. */

@@ -29,7 +29,7 @@ function run(port: NonNullable<typeof parentPort>, { allowPrivate, failPoint }: 
   const sender = createLocalSender(createDestinationGuard(parseAllowance(allowPrivate)));
   const pools = new Map<number, Connections>();
   const marks = new Map<number, (ok: boolean) => void>();
-  const answers = new Outbox<FromSender>((said) => port.postMessage(said));
+  const answers = new Outbox<FromSender>('turn', (said) => port.postMessage(said));
 
   const send = ({ id, order }: Extract<ToSender, { do: 'send' }>, pool: Connections): void => {
     const { content } = order;

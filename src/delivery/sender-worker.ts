@@ -33,7 +33,8 @@ export class SenderWorker {
       resourceLimits: { maxYoungGenerationSizeMb: 16, maxOldGenerationSizeMb: 512 },
     });
     this.#worker = worker;
-    this.#orders = new Outbox((orders) => worker.postMessage(orders, largeContentsOf(orders)));
+    // At once: before the next turn stands the next transaction, and a connection waits for each mark.
+    this.#orders = new Outbox('task', (orders) => worker.postMessage(orders, largeContentsOf(orders)));
     worker.on('message', (said: FromSender[]) => {
       for (const one of said) heard(one);
     });

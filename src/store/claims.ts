@@ -71,7 +71,7 @@ export function createClaimStore(
       return (row?.at ?? undefined) as number | undefined;
     },
     async claimDue(lane, options) {
-      const claimed = await writer.run(() => claiming.claim(lane, options));
+      const claimed = await writer.run(() => claiming.claim(lane, options), { isRepeatable: true });
       return claiming.load(claimed, lane);
     },
     claimAtOnce(claimer) {
@@ -84,8 +84,9 @@ export function createClaimStore(
             pk,
             claim,
           ).changes === 1,
+        { isUrgent: true, isRepeatable: true },
       ),
-    settle: (settlement, now) => writer.run(() => settle(settlement, now)),
+    settle: (settlement, now) => writer.run(() => settle(settlement, now), { isRepeatable: true }),
     renewLeases: (claims, until) =>
       writer.run(() => {
         for (const { pk, claim } of claims) {

@@ -212,7 +212,9 @@ export function createQueueStore(sql: Sql, writer: Writer, atOnce: ClaimAtOnce):
       const results: EnqueueResult[] = [];
       // One after the other: all at once they would be one long transaction again.
       for (const part of shortParts(messages)) {
-        const { stored, sendClaimed } = await writer.run(() => enqueuePart(scope.tenantId, part, now));
+        const { stored, sendClaimed } = await writer.run(() => enqueuePart(scope.tenantId, part, now), {
+          isRepeatable: true,
+        });
         results.push(...stored);
         sendClaimed();
       }

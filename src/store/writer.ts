@@ -2,14 +2,28 @@ import type { Statement } from 'better-sqlite3';
 import { MailProxyError } from '../core/errors.js';
 import { asStoreError, type Db, isBusy } from './database.js';
 
+/** How a job wants to be run. */
+interface JobOptions {
+  /**
+   * It changes nothing but the database, so that it may be run again after it was undone: then it needs no savepoint of its own, which
+   * costs as much as a statement that changes a row.
+   */
+  isRepeatable?: boolean;
+  /** A message on a connection waits for it: it is short, and goes in front, in a transaction with its like. */
+  isUrgent?: boolean;
+}
+
 /** One caller's work, and how it is told what became of it. */
 interface Job {
   work: () => unknown;
+  isRepeatable: boolean;
   resolve: (value: never) => void;
   reject: (reason: unknown) => void;
 }
 
 const MAX_JOBS_PER_COMMIT = 256;
+/** So many transactions of what is urgent may go in front of what was there before. */
+const MOST_PASSED_OVER = 2;
 /** A transaction that took this long takes no more jobs: the event loop has others to serve. */
 const LONGEST_COMMIT_MS = 15;
 const BUSY_RETRY_MS = 4;
@@ -25,6 +39,8 @@ export class Writer {
   readonly #db: Db;
   readonly #prepared = new Map<string, Statement<[]>>();
   #queue: Job[] = [];
+  #urgent: Job[] = [];
+  #passedOver = 0;
   #scheduled = false;
   #busySince: number | undefined;
 
@@ -38,9 +54,9 @@ export class Writer {
    * @param work - Synchronous; whatever it throws undoes its own changes alone and rejects the returned promise.
    * @throws MailProxyError `store_unavailable` when the transaction could not be committed.
    */
-  run<T>(work: () => T): Promise<T> {
+  run<T>(work: () => T, { isRepeatable = false, isUrgent = false }: JobOptions = {}): Promise<T> {
     return new Promise<T>((resolve, reject) => {
-      this.#queue.push({ work, resolve, reject });
+      (isUrgent ? this.#urgent : this.#queue).push({ work, isRepeatable, resolve, reject });
       this.#schedule(0);
     });
   }
@@ -57,41 +73,73 @@ export class Writer {
   }
 
   #flush(): void {
-    if (this.#queue.length === 0) return;
+    const isTurnOfOthers = this.#passedOver === MOST_PASSED_OVER && this.#queue.length > 0;
+    const isUrgent = this.#urgent.length > 0 && !isTurnOfOthers;
+    const queue = isUrgent ? this.#urgent : this.#queue;
+    if (queue.length === 0) return;
     try {
       this.#say('BEGIN IMMEDIATE');
     } catch (error) {
       this.#beginFailed(error);
       return;
     }
+    this.#passedOver = isUrgent && this.#queue.length > 0 ? this.#passedOver + 1 : 0;
     this.#busySince = undefined;
+    this.#commit(queue);
+    if (this.#queue.length + this.#urgent.length > 0) this.#schedule(0);
+  }
+
+  /** Runs what it takes from a queue in the open transaction, commits it and answers. */
+  #commit(queue: Job[]): void {
     const jobs: Job[] = [];
-    const done: Array<() => void> = [];
-    const enoughAt = performance.now() + LONGEST_COMMIT_MS;
-    const isAlone = this.#queue.length === 1;
+    let done: Array<() => void>;
     try {
-      do {
-        const job = this.#queue.shift();
-        if (job === undefined) break;
-        jobs.push(job);
-        // A job that is alone is undone with its transaction: a savepoint would keep copies of all it changes.
-        done.push(isAlone ? this.#runAlone(job) : this.#runInSavepoint(job));
-      } while (!isAlone && jobs.length < MAX_JOBS_PER_COMMIT && performance.now() < enoughAt);
+      done = this.#runBare(queue, jobs) ?? this.#runInSavepoints(queue, jobs);
       this.#say('COMMIT');
     } catch (error) {
       if (this.#db.inTransaction) this.#db.exec('ROLLBACK');
       const reason = asStoreError(error, this.#db.name);
       for (const job of jobs) job.reject(reason);
-      this.#schedule(0);
       return;
     }
     for (const answer of done) answer();
-    if (this.#queue.length > 0) this.#schedule(0);
   }
 
-  #runAlone(job: Job): () => void {
-    const value = job.work() as never;
-    return () => job.resolve(value);
+  /**
+   * Runs jobs without savepoints. A job that is alone is undone with its transaction; several are, too, when one of them fails, and
+   * are then run again.
+   *
+   * @param taken - Gets what was taken from the queue.
+   * @returns Undefined when they have to be run in savepoints: nothing is done then.
+   */
+  #runBare(queue: Job[], taken: Job[]): Array<() => void> | undefined {
+    const isAlone = queue.length === 1;
+    if (!isAlone && !queue.slice(0, MAX_JOBS_PER_COMMIT).every(({ isRepeatable }) => isRepeatable))
+      return undefined;
+    const done: Array<() => void> = [];
+    try {
+      for (const job of takeWhileShort(queue)) {
+        taken.push(job);
+        const value = job.work() as never;
+        done.push(() => job.resolve(value));
+      }
+      return done;
+    } catch (error) {
+      if (isAlone || !this.#db.inTransaction) throw error;
+      this.#db.exec('ROLLBACK');
+      queue.unshift(...taken.splice(0));
+      this.#say('BEGIN IMMEDIATE');
+      return undefined;
+    }
+  }
+
+  #runInSavepoints(queue: Job[], taken: Job[]): Array<() => void> {
+    const done: Array<() => void> = [];
+    for (const job of takeWhileShort(queue)) {
+      taken.push(job);
+      done.push(this.#runInSavepoint(job));
+    }
+    return done;
   }
 
   #runInSavepoint(job: Job): () => void {
@@ -132,6 +180,17 @@ export class Writer {
     const reason = this.#db.open
       ? asStoreError(error, this.#db.name)
       : new MailProxyError('store_unavailable', 'The database is closed: the server is stopping.');
-    for (const job of this.#queue.splice(0)) job.reject(reason);
+    for (const job of [...this.#urgent.splice(0), ...this.#queue.splice(0)]) job.reject(reason);
+  }
+}
+
+/** Takes jobs from the front as long as one transaction may take more of them. */
+function* takeWhileShort(queue: Job[]): Generator<Job> {
+  const enoughAt = performance.now() + LONGEST_COMMIT_MS;
+  for (let taken = 0; taken < MAX_JOBS_PER_COMMIT; taken++) {
+    const job = queue.shift();
+    if (job === undefined) return;
+    yield job;
+    if (performance.now() >= enoughAt) return;
   }
 }
