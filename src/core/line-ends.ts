@@ -19,12 +19,24 @@ function runEndsInLf(bytes: Buffer, at: number): boolean {
   return bytes[i] === LF;
 }
 
+/** Whether every line end is CRLF already, as of nearly all messages. */
+function isNormalized(bytes: Buffer): boolean {
+  for (let at = bytes.indexOf(LF); at !== -1; at = bytes.indexOf(LF, at + 1)) {
+    if (bytes[at - 1] !== CR) return false;
+  }
+  for (let at = bytes.indexOf(CR); at !== -1; at = bytes.indexOf(CR, at + 1)) {
+    if (bytes[at + 1] !== LF) return false;
+  }
+  return true;
+}
+
 /**
  * Makes every line end CRLF: a bare LF, a bare CR and the CR CR LF of doubly converted files are one line end each. Servers
  * that disagree on bare line ends can be made to see a second message behind the final dot (SMTP smuggling), so none ever
  * reaches one. Returns the same buffer when there is nothing to change.
  */
 export function normalizeLineEnds(bytes: Buffer): Buffer {
+  if (isNormalized(bytes)) return bytes;
   const length = normalizedLength(bytes);
   const out = Buffer.allocUnsafe(length);
   let at = 0;
@@ -38,5 +50,5 @@ export function normalizeLineEnds(bytes: Buffer): Buffer {
       out[at++] = octet;
     }
   }
-  return length === bytes.length && out.equals(bytes) ? bytes : out;
+  return out;
 }

@@ -2,11 +2,13 @@ import { failPoint } from '../core/fail-points.js';
 import type { ComposedMessage } from '../core/types.js';
 import type { DestinationGuard } from './destination-guard.js';
 import { composeMime } from './mime.js';
+import { createOneATurn } from './one-a-turn.js';
 import type { Connections, Sender, SenderEndpoint, StoredContent } from './sender.js';
 import { drained, SessionPool } from './session-pool.js';
 
 /** Sends in the thread that it is called from. */
 export function createLocalSender(guard: DestinationGuard): Sender {
+  const turn = createOneATurn();
   return {
     open({ isGuarded, ...endpoint }: SenderEndpoint, { maxConnections }): Connections {
       const pool = new SessionPool({ ...endpoint, ...(isGuarded ? { guard } : {}) }, { maxConnections });
@@ -14,6 +16,7 @@ export function createLocalSender(guard: DestinationGuard): Sender {
       return {
         async send(order, mark) {
           const before = timesAbandoned;
+          await turn();
           const bytes = await composed(order);
           failPoint('composed');
           // It was not in line yet when what waits was given up.

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import MailComposer from 'nodemailer/lib/mail-composer';
 import { detectMimeType } from 'nodemailer/lib/mime-funcs';
 import { normalizeLineEnds } from '../core/line-ends.js';
@@ -61,6 +62,8 @@ export async function composeMime(message: ComposedMessage): Promise<Buffer> {
     disableFileAccess: true,
     disableUrlAccess: true,
     newline: 'win',
+    // As random as the library's own, which asks the system for each part of each message.
+    baseBoundary: randomUUID(),
     from: { ...message.from },
     to: copies(message.to),
     cc: copies(message.cc),

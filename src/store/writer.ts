@@ -9,7 +9,7 @@ interface JobOptions {
    * costs as much as a statement that changes a row.
    */
   isRepeatable?: boolean;
-  /** A message on a connection waits for it: it is short, and goes in front, in a transaction with its like. */
+  /** A message on a connection waits for it: it is short and repeatable, and goes in front. */
   isUrgent?: boolean;
 }
 
@@ -22,10 +22,10 @@ interface Job {
 }
 
 const MAX_JOBS_PER_COMMIT = 256;
-/** So many transactions of what is urgent may go in front of what was there before. */
-const MOST_PASSED_OVER = 2;
 /** A transaction that took this long takes no more jobs: the event loop has others to serve. */
 const LONGEST_COMMIT_MS = 15;
+/** The same, while something urgent is in it: others go along, since a second commit would hold up more than they do. */
+const LONGEST_URGENT_MS = 1;
 const BUSY_RETRY_MS = 4;
 const BUSY_GIVE_UP_MS = 5000;
 
@@ -40,7 +40,6 @@ export class Writer {
   readonly #prepared = new Map<string, Statement<[]>>();
   #queue: Job[] = [];
   #urgent: Job[] = [];
-  #passedOver = 0;
   #scheduled = false;
   #busySince: number | undefined;
 
@@ -73,52 +72,56 @@ export class Writer {
   }
 
   #flush(): void {
-    const isTurnOfOthers = this.#passedOver === MOST_PASSED_OVER && this.#queue.length > 0;
-    const isUrgent = this.#urgent.length > 0 && !isTurnOfOthers;
-    const queue = isUrgent ? this.#urgent : this.#queue;
-    if (queue.length === 0) return;
+    if (this.#urgent.length + this.#queue.length === 0) return;
     try {
       this.#say('BEGIN IMMEDIATE');
     } catch (error) {
       this.#beginFailed(error);
       return;
     }
-    this.#passedOver = isUrgent && this.#queue.length > 0 ? this.#passedOver + 1 : 0;
     this.#busySince = undefined;
-    this.#commit(queue);
-    if (this.#queue.length + this.#urgent.length > 0) this.#schedule(0);
-  }
-
-  /** Runs what it takes from a queue in the open transaction, commits it and answers. */
-  #commit(queue: Job[]): void {
     const jobs: Job[] = [];
     let done: Array<() => void>;
     try {
-      done = this.#runBare(queue, jobs) ?? this.#runInSavepoints(queue, jobs);
+      done = this.#runBare(jobs) ?? this.#runInSavepoints(jobs);
       this.#say('COMMIT');
     } catch (error) {
       if (this.#db.inTransaction) this.#db.exec('ROLLBACK');
       const reason = asStoreError(error, this.#db.name);
       for (const job of jobs) job.reject(reason);
+      this.#schedule(0);
       return;
     }
     for (const answer of done) answer();
+    if (this.#urgent.length + this.#queue.length > 0) this.#schedule(0);
+  }
+
+  /** Takes jobs for one transaction: what is urgent, then others in their order, one at least, as long as it is short. */
+  *#take(): Generator<Job> {
+    const enoughAt = performance.now() + (this.#urgent.length > 0 ? LONGEST_URGENT_MS : LONGEST_COMMIT_MS);
+    yield* this.#urgent.splice(0, MAX_JOBS_PER_COMMIT);
+    for (let taken = 0; taken < MAX_JOBS_PER_COMMIT; taken++) {
+      const job = this.#queue.shift();
+      if (job === undefined) return;
+      yield job;
+      if (performance.now() >= enoughAt) return;
+    }
   }
 
   /**
    * Runs jobs without savepoints. A job that is alone is undone with its transaction; several are, too, when one of them fails, and
    * are then run again.
    *
-   * @param taken - Gets what was taken from the queue.
+   * @param taken - Gets what was taken.
    * @returns Undefined when they have to be run in savepoints: nothing is done then.
    */
-  #runBare(queue: Job[], taken: Job[]): Array<() => void> | undefined {
-    const isAlone = queue.length === 1;
-    if (!isAlone && !queue.slice(0, MAX_JOBS_PER_COMMIT).every(({ isRepeatable }) => isRepeatable))
-      return undefined;
+  #runBare(taken: Job[]): Array<() => void> | undefined {
+    const isAlone = this.#urgent.length + this.#queue.length === 1;
+    const mayBeTaken = this.#queue.slice(0, MAX_JOBS_PER_COMMIT);
+    if (!isAlone && !mayBeTaken.every(({ isRepeatable }) => isRepeatable)) return undefined;
     const done: Array<() => void> = [];
     try {
-      for (const job of takeWhileShort(queue)) {
+      for (const job of this.#take()) {
         taken.push(job);
         const value = job.work() as never;
         done.push(() => job.resolve(value));
@@ -127,15 +130,15 @@ export class Writer {
     } catch (error) {
       if (isAlone || !this.#db.inTransaction) throw error;
       this.#db.exec('ROLLBACK');
-      queue.unshift(...taken.splice(0));
+      this.#queue.unshift(...taken.splice(0));
       this.#say('BEGIN IMMEDIATE');
       return undefined;
     }
   }
 
-  #runInSavepoints(queue: Job[], taken: Job[]): Array<() => void> {
+  #runInSavepoints(taken: Job[]): Array<() => void> {
     const done: Array<() => void> = [];
-    for (const job of takeWhileShort(queue)) {
+    for (const job of this.#take()) {
       taken.push(job);
       done.push(this.#runInSavepoint(job));
     }
@@ -181,16 +184,5 @@ export class Writer {
       ? asStoreError(error, this.#db.name)
       : new MailProxyError('store_unavailable', 'The database is closed: the server is stopping.');
     for (const job of [...this.#urgent.splice(0), ...this.#queue.splice(0)]) job.reject(reason);
-  }
-}
-
-/** Takes jobs from the front as long as one transaction may take more of them. */
-function* takeWhileShort(queue: Job[]): Generator<Job> {
-  const enoughAt = performance.now() + LONGEST_COMMIT_MS;
-  for (let taken = 0; taken < MAX_JOBS_PER_COMMIT; taken++) {
-    const job = queue.shift();
-    if (job === undefined) return;
-    yield job;
-    if (performance.now() >= enoughAt) return;
   }
 }
