@@ -18,7 +18,14 @@ const INSIDE = [
 const outside = Object.keys(dependencies).filter((name) => !INSIDE.includes(name));
 const isOutside = (id) => outside.some((name) => id === name || id.startsWith(`${name}/`));
 
-const entries = ['cli/main', 'cli/complete', 'cli/help', 'cli/command-not-found', 'delivery/sender-thread'];
+const entries = [
+  'cli/main',
+  'cli/complete',
+  'cli/help',
+  'cli/command-not-found',
+  'config/small-heap',
+  'delivery/sender-thread',
+];
 for (const file of readdirSync(`${root}/dist/commands`, { recursive: true })) {
   if (file.endsWith('.js')) entries.push(`commands/${file.slice(0, -3)}`);
 }

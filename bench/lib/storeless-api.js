@@ -1,7 +1,7 @@
 // The product's own app on its own listener, with everything but storing: a request is authenticated, validated and composed for the queue, which
 // takes it and drops it. Argument: a server's database; prints its port, and ends with its standard input.
 import { closeSync, openSync, writeSync } from 'node:fs';
-import { setFlagsFromString } from 'node:v8';
+import { keepHeapSmall } from '../../dist/config/small-heap.js';
 import { parseAllowance } from '../../dist/core/destination.js';
 import { openListener } from '../../dist/daemon/listener.js';
 import { createLog } from '../../dist/daemon/log.js';
@@ -10,9 +10,8 @@ import { createApp } from '../../dist/http/create-app.js';
 import { openStoreAndMigrate } from '../../dist/store/store.js';
 import { freePort } from './sink.js';
 
-// As bin/run.js sets them for a daemon.
-setFlagsFromString('--semi-space-growth-factor=1');
-setFlagsFromString('--min-semi-space-size=4');
+// As bin/run.js does for a daemon.
+keepHeapSmall();
 
 const [, , database] = process.argv;
 const { store } = await openStoreAndMigrate(database);

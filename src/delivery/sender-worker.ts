@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { packageRoot } from '../config/package-root.js';
+import { keepHeapSmall } from '../config/small-heap.js';
 import { Outbox } from './outbox.js';
 import type { FromSender, PlainOrder, ToSender } from './sender-protocol.js';
 import type { SenderThreadData } from './sender-thread.js';
@@ -38,6 +39,7 @@ export class SenderWorker {
     worker.on('message', (said: FromSender[]) => {
       for (const one of said) heard(one);
     });
+    worker.once('online', keepHeapSmall);
     worker.on('error', failed);
     worker.on('exit', ended);
   }
