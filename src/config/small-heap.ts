@@ -1,10 +1,32 @@
-import { setFlagsFromString } from 'node:v8';
+import { PerformanceObserver } from 'node:perf_hooks';
+import { getHeapSpaceStatistics, setFlagsFromString } from 'node:v8';
+
+/** Both halves of the young generation together, bytes. */
+const LARGE_ENOUGH = 8 * 1024 * 1024;
+
+let watching: PerformanceObserver | undefined;
+
+function isLargeEnough(): boolean {
+  const young = getHeapSpaceStatistics().find(({ space_name }) => space_name === 'new_space');
+  return (young?.space_size ?? 0) >= LARGE_ENOUGH;
+}
+
+function stopGrowth(): void {
+  watching?.disconnect();
+  watching = undefined;
+  setFlagsFromString('--semi-space-growth-factor=1');
+}
 
 /**
- * Keeps the young generation of this process's heaps at the size that it has. Left alone it grows to three times 16 MB in each
- * thread, although hardly anything that is made for a message outlives it. To be called early, while it has not grown yet, and again
- * after each start of a thread, which sets the growth back for all of them.
+ * Keeps the young generation of this thread's heap at 8 MB, enough for what is made for a message to be dead before it is moved out
+ * of it. Left alone it grows to 32 MB as soon as there is work, and is never given back. To be called early, and again after each start
+ * of a thread, which sets the growth back for all of them.
  */
 export function keepHeapSmall(): void {
-  setFlagsFromString('--semi-space-growth-factor=1');
+  if (isLargeEnough()) return stopGrowth();
+  if (watching !== undefined) return;
+  watching = new PerformanceObserver(() => {
+    if (isLargeEnough()) stopGrowth();
+  });
+  watching.observe({ entryTypes: ['gc'] });
 }

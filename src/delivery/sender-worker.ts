@@ -31,7 +31,7 @@ export class SenderWorker {
       workerData: data,
       // Nothing of the daemon's own environment is needed, and it may hold secrets.
       env: {},
-      resourceLimits: { maxYoungGenerationSizeMb: 16, maxOldGenerationSizeMb: 512 },
+      resourceLimits: { maxYoungGenerationSizeMb: 12, maxOldGenerationSizeMb: 512 },
     });
     this.#worker = worker;
     // At once: before the next turn stands the next transaction, and a connection waits for each mark.
