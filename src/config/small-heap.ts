@@ -23,7 +23,10 @@ function stopGrowth(): void {
  * of a thread, which sets the growth back for all of them.
  */
 export function keepHeapSmall(): void {
-  if (isLargeEnough()) return stopGrowth();
+  if (isLargeEnough()) {
+    stopGrowth();
+    return;
+  }
   if (watching !== undefined) return;
   watching = new PerformanceObserver(() => {
     if (isLargeEnough()) stopGrowth();
