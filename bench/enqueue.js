@@ -17,7 +17,15 @@ const MANY = { count: 8000, concurrency: 32, batch: 1 };
 const BATCHES = { count: 60, concurrency: 1, batch: 100 };
 
 export async function enqueue(print) {
-  const rates = { one: [], onePlain: [], many: [], manyNothing: [], batches: [], batchesPlain: [] };
+  const rates = {
+    one: [],
+    onePlain: [],
+    oneBare: [],
+    many: [],
+    manyNothing: [],
+    batches: [],
+    batchesPlain: [],
+  };
   for (let round = 0; round < ROUNDS; round++) {
     const server = new BenchServer();
     try {
@@ -29,7 +37,8 @@ export async function enqueue(print) {
       rates.many.push(await rateOf(server, MANY, 'many'));
       rates.batches.push(await rateOf(server, BATCHES, 'batch'));
       await server.stop();
-      rates.manyNothing.push(await storelessRate(server));
+      rates.manyNothing.push(await rateOfOther('storeless-api.js', server, MANY, 'nothing'));
+      rates.oneBare.push(await rateOfOther('bare-route.js', server, ONE, 'bare'));
       rates.onePlain.push(await plainRate(server, ONE, 'plain'));
       rates.batchesPlain.push(await plainRate(server, BATCHES, 'plain-batch'));
     } finally {
@@ -40,12 +49,15 @@ export async function enqueue(print) {
   const compare = (name, what, reference, wanted) => {
     const ratio = median(rates[name].map((rate, i) => rate / rates[reference][i]));
     const figures = { rate: median(rates[name]), reference: median(rates[reference]), ratio, wanted };
-    results[name] = figures;
+    results[`${name}/${reference}`] = figures;
+    const bound = wanted === undefined ? '' : ` (at least ${wanted})`;
     print(
-      `${what}: ${figures.rate.toFixed(0)}/s, reference ${figures.reference.toFixed(0)}/s, ratio ${ratio.toFixed(2)} (at least ${wanted})`,
+      `${what}: ${figures.rate.toFixed(0)}/s, reference ${figures.reference.toFixed(0)}/s, ratio ${ratio.toFixed(2)}${bound}`,
     );
   };
   compare('one', 'one message a request, one after the other, beside its rows', 'onePlain', 0.7);
+  compare('oneBare', 'a Hono route that does nothing but commit them, beside its rows', 'onePlain');
+  compare('one', 'one message a request, one after the other, beside that route', 'oneBare');
   compare(
     'many',
     'one message a request, 32 at once, beside the route that stores nothing',
@@ -56,15 +68,13 @@ export async function enqueue(print) {
   return results;
 }
 
-/** Messages a second of the same route when nothing is stored. */
-async function storelessRate({ database }) {
-  const child = spawn(process.execPath, [script('storeless-api.js'), database], {
-    stdio: ['pipe', 'pipe', 'inherit'],
-  });
+/** Messages a second of another server over the same database: the same route when nothing is stored, or one that does nothing else. */
+async function rateOfOther(name, { database }, how, prefix) {
+  const child = spawn(process.execPath, [script(name), database], { stdio: ['pipe', 'pipe', 'inherit'] });
   try {
     const [port] = await once(child.stdout, 'data');
-    await rateOf({ port: Number(port) }, { ...ONE, count: WARM }, 'warm');
-    return await rateOf({ port: Number(port) }, MANY, 'nothing');
+    await rateOf({ port: Number(port) }, { ...ONE, count: WARM }, `${prefix}-warm`);
+    return await rateOf({ port: Number(port) }, how, prefix);
   } finally {
     const ended = once(child, 'exit');
     child.stdin.end();

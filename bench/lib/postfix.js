@@ -1,7 +1,17 @@
 // A Postfix of our own that relays to the sink (Debian package `postfix`, started as root).
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { chmodSync, chownSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  chownSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  readSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import nodemailer from 'nodemailer';
@@ -23,6 +33,7 @@ const SERVICES = [
   'error unix - - n - - error',
   'retry unix - - n - - error',
   'showq unix n - n - - showq',
+  'scache unix - - n - 1 scache',
   'postlog unix-dgram n - n - 1 postlogd',
 ];
 
@@ -71,6 +82,8 @@ async function startPostfix(sinkPort, connections) {
     smtpd_client_connection_count_limit: '0',
     default_destination_concurrency_limit: String(connections),
     initial_destination_concurrency: String(connections),
+    // Nothing is held back for what is being sent, nor the other way round.
+    in_flow_delay: '0',
     alias_maps: '',
     alias_database: '',
     local_recipient_maps: '',
@@ -91,7 +104,7 @@ async function startPostfix(sinkPort, connections) {
   await untilGreets(port, () => child.exitCode !== null, POSTFIX);
   const command = (name, ...args) =>
     execFileSync(name, ['-c', place('config'), ...args], { stdio: ['ignore', 'ignore', 'pipe'] });
-  const sent = () => readFileSync(place('mail.log'), 'latin1').split('status=sent').length - 1;
+  const sent = countsInLog(place('mail.log'), 'status=sent');
   return {
     command,
     configure(changes) {
@@ -125,5 +138,23 @@ async function startPostfix(sinkPort, connections) {
       await ended;
       rmSync(directory, { recursive: true, force: true });
     },
+  };
+}
+
+/** Counts how often a word stands in a log that grows, reading only what is new each time. */
+function countsInLog(file, word) {
+  const log = openSync(file);
+  const buffer = Buffer.alloc(256 * 1024);
+  let count = 0;
+  let rest = '';
+  return () => {
+    for (;;) {
+      const length = readSync(log, buffer);
+      if (length === 0) return count;
+      const text = rest + buffer.latin1Slice(0, length);
+      const parts = text.split(word);
+      count += parts.length - 1;
+      rest = parts.at(-1).slice(1 - word.length);
+    }
   };
 }

@@ -4,11 +4,11 @@ import type { DestinationGuard } from './destination-guard.js';
 import { composeMime } from './mime.js';
 import { createOneATurn } from './one-a-turn.js';
 import type { Connections, Sender, SenderEndpoint, StoredContent } from './sender.js';
-import { drained, SessionPool } from './session-pool.js';
+import { drained, FIRST_COME, isBefore, SessionPool } from './session-pool.js';
 
 /** Sends in the thread that it is called from. */
 export function createLocalSender(guard: DestinationGuard): Sender {
-  const turn = createOneATurn();
+  const turn = createOneATurn(isBefore);
   return {
     open({ isGuarded, ...endpoint }: SenderEndpoint, { maxConnections }): Connections {
       const pool = new SessionPool({ ...endpoint, ...(isGuarded ? { guard } : {}) }, { maxConnections });
@@ -16,7 +16,7 @@ export function createLocalSender(guard: DestinationGuard): Sender {
       return {
         async send(order, mark) {
           const before = timesAbandoned;
-          await turn();
+          await turn(order.place ?? FIRST_COME);
           const bytes = await composed(order);
           failPoint('composed');
           // It was not in line yet when what waits was given up.

@@ -1,4 +1,4 @@
-import { Stream, type Writable } from 'node:stream';
+import { type Duplex, Stream } from 'node:stream';
 import { failPoint } from '../core/fail-points.js';
 
 /** Bytes handed over at a time, so that a large message does not hold the event loop while dots are stuffed. */
@@ -38,7 +38,7 @@ export class MarkedBody extends Stream {
     this.#permission = Promise.resolve()
       .then(this.#beforeBody)
       .then(
-        () => this.#handOver(destination as unknown as Writable, 0),
+        () => this.#handOver(destination as unknown as Duplex, 0),
         (reason: unknown) => {
           this.refusal = { reason };
           this.emit('error', new Error('The message was not released.'));
@@ -58,7 +58,7 @@ export class MarkedBody extends Stream {
     await this.#permission;
   }
 
-  #handOver(destination: Writable, from: number): void {
+  #handOver(destination: Duplex, from: number): void {
     if (this.#isStopped || destination.destroyed) return;
     this.started = true;
     const end = Math.min(from + CHUNK_SIZE, this.#message.length);
@@ -69,8 +69,11 @@ export class MarkedBody extends Stream {
       else destination.once('drain', () => this.#handOver(destination, end));
       return;
     }
-    this.ended = true;
-    failPoint('body-ended');
+    // When the library's stream, which stuffs the dots, has passed all of it on.
+    destination.once('end', () => {
+      this.ended = true;
+      failPoint('body-ended');
+    });
     destination.end();
   }
 }

@@ -24,7 +24,7 @@ export interface SessionPoolOptions {
 /** How long a server that let in fewer connections than it was asked for is asked for no more. */
 const FEWER_FOR: Millis = 60_000;
 /** The place of what names none. */
-const FIRST_COME: QueuePlace = [0, 0, 0];
+export const FIRST_COME: QueuePlace = [0, 0, 0];
 /** How long an idle connection may take to prove that it lives, in milliseconds. */
 const LIVENESS_TIMEOUT = 5_000;
 
@@ -247,7 +247,8 @@ export class SessionPool {
   }
 }
 
-function isBefore(
+/** Whether what has one place in the queue is served before what has another. */
+export function isBefore(
   [priority, dueAt, pk]: QueuePlace,
   [otherPriority, otherDueAt, otherPk]: QueuePlace,
 ): boolean {

@@ -1,6 +1,14 @@
 import type { RandomSource } from '../core/types.js';
 import type { ClaimAtOnce, Claimer } from './claim-at-once.js';
-import type { Claim, ClaimOptions, ClaimResult, Lane, Recovered, Settlement } from './claim-types.js';
+import type {
+  ByteBudget,
+  Claim,
+  ClaimOptions,
+  ClaimResult,
+  Lane,
+  Recovered,
+  Settlement,
+} from './claim-types.js';
 import type { Claiming } from './claiming.js';
 import { createNoteEvent } from './message-events.js';
 import { createTransitions } from './message-transitions.js';
@@ -40,6 +48,22 @@ export interface ClaimStore {
   recover(now: number, which: 'all' | 'expired', random: RandomSource): Promise<Recovered>;
 }
 
+/** Makes work that takes from a budget repeatable: what an earlier run took was undone with it, and is there again. */
+function budgetedAnew<T>(budget: ByteBudget | undefined, work: () => T): () => T {
+  if (budget === undefined) return work;
+  let taken: ByteBudget | undefined;
+  return () => {
+    if (taken !== undefined) {
+      budget.left += taken.left;
+      budget.isWhole ||= taken.isWhole;
+    }
+    const { left, isWhole } = budget;
+    const result = work();
+    taken = { left: left - budget.left, isWhole: isWhole && !budget.isWhole };
+    return result;
+  };
+}
+
 /** The queue's exit over one connection. */
 export function createClaimStore(
   sql: Sql,
@@ -71,7 +95,8 @@ export function createClaimStore(
       return (row?.at ?? undefined) as number | undefined;
     },
     async claimDue(lane, options) {
-      const claimed = await writer.run(() => claiming.claim(lane, options), { isRepeatable: true });
+      const claim = budgetedAnew(options.budget, () => claiming.claim(lane, options));
+      const claimed = await writer.run(claim, { isRepeatable: true });
       return claiming.load(claimed, lane);
     },
     claimAtOnce(claimer) {
@@ -84,9 +109,10 @@ export function createClaimStore(
             pk,
             claim,
           ).changes === 1,
-        { isUrgent: true, isRepeatable: true },
+        { isUrgent: true },
       ),
-    settle: (settlement, now) => writer.run(() => settle(settlement, now), { isRepeatable: true }),
+    // As urgent as the mark of the message that has the connection next, so that it stays in front of that mark.
+    settle: (settlement, now) => writer.run(() => settle(settlement, now), { isUrgent: true }),
     renewLeases: (claims, until) =>
       writer.run(() => {
         for (const { pk, claim } of claims) {

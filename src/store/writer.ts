@@ -5,11 +5,11 @@ import { asStoreError, type Db, isBusy } from './database.js';
 /** How a job wants to be run. */
 interface JobOptions {
   /**
-   * It changes nothing but the database, so that it may be run again after it was undone: then it needs no savepoint of its own, which
-   * costs as much as a statement that changes a row.
+   * It may be run again after it was undone, since what it changes outside the database comes out the same: then it needs no savepoint
+   * of its own, which costs as much as a statement that changes a row.
    */
   isRepeatable?: boolean;
-  /** A message on a connection waits for it: it is short and repeatable, and goes in front. */
+  /** A connection waits for it: it is short and goes in front. It has to be repeatable. */
   isUrgent?: boolean;
 }
 
@@ -23,16 +23,16 @@ interface Job {
 
 const MAX_JOBS_PER_COMMIT = 256;
 /** A transaction that took this long takes no more jobs: the event loop has others to serve. */
-const LONGEST_COMMIT_MS = 15;
-/** The same, while something urgent is in it: others go along, since a second commit would hold up more than they do. */
-const LONGEST_URGENT_MS = 1;
+const LONGEST_MS = 15;
+/** While something urgent is in it others may take this long, or as long as a commit does: with less they would cost more commits than they save time. */
+const LEAST_BESIDE_URGENT_MS = 1;
 const BUSY_RETRY_MS = 4;
 const BUSY_GIVE_UP_MS = 5000;
 
 /**
- * The one way to change the database. Callers queue; one `BEGIN IMMEDIATE` takes all that wait, each in a savepoint
- * of its own, and each is answered only after the COMMIT: nothing is acknowledged that a power cut could take back,
- * and one bad job never undoes its neighbours. A lock held by another process is waited for without blocking
+ * The one way to change the database. Callers queue; one `BEGIN IMMEDIATE` takes all that wait, and each is answered only after the
+ * COMMIT: nothing is acknowledged that a power cut could take back. One bad job never undoes its neighbours: each has a savepoint of
+ * its own, or all may be run again without it. A lock held by another process is waited for without blocking
  * the event loop.
  */
 export class Writer {
@@ -42,6 +42,7 @@ export class Writer {
   #urgent: Job[] = [];
   #scheduled = false;
   #busySince: number | undefined;
+  #lastCommitMs = 0;
 
   constructor(db: Db) {
     this.#db = db;
@@ -53,7 +54,7 @@ export class Writer {
    * @param work - Synchronous; whatever it throws undoes its own changes alone and rejects the returned promise.
    * @throws MailProxyError `store_unavailable` when the transaction could not be committed.
    */
-  run<T>(work: () => T, { isRepeatable = false, isUrgent = false }: JobOptions = {}): Promise<T> {
+  run<T>(work: () => T, { isUrgent = false, isRepeatable = isUrgent }: JobOptions = {}): Promise<T> {
     return new Promise<T>((resolve, reject) => {
       (isUrgent ? this.#urgent : this.#queue).push({ work, isRepeatable, resolve, reject });
       this.#schedule(0);
@@ -74,7 +75,7 @@ export class Writer {
   #flush(): void {
     if (this.#urgent.length + this.#queue.length === 0) return;
     try {
-      this.#say('BEGIN IMMEDIATE');
+      this.#execute('BEGIN IMMEDIATE');
     } catch (error) {
       this.#beginFailed(error);
       return;
@@ -83,8 +84,10 @@ export class Writer {
     const jobs: Job[] = [];
     let done: Array<() => void>;
     try {
-      done = this.#runBare(jobs) ?? this.#runInSavepoints(jobs);
-      this.#say('COMMIT');
+      done = this.#runWithoutSavepoints(jobs) ?? this.#runInSavepoints(jobs);
+      const ready = performance.now();
+      this.#execute('COMMIT');
+      this.#lastCommitMs = performance.now() - ready;
     } catch (error) {
       if (this.#db.inTransaction) this.#db.exec('ROLLBACK');
       const reason = asStoreError(error, this.#db.name);
@@ -98,8 +101,15 @@ export class Writer {
 
   /** Takes jobs for one transaction: what is urgent, then others in their order, one at least, as long as it is short. */
   *#take(): Generator<Job> {
-    const enoughAt = performance.now() + (this.#urgent.length > 0 ? LONGEST_URGENT_MS : LONGEST_COMMIT_MS);
-    yield* this.#urgent.splice(0, MAX_JOBS_PER_COMMIT);
+    const began = performance.now();
+    const beside =
+      this.#urgent.length > 0 ? Math.max(LEAST_BESIDE_URGENT_MS, this.#lastCommitMs) : LONGEST_MS;
+    for (let taken = 0; taken < MAX_JOBS_PER_COMMIT && performance.now() < began + LONGEST_MS; taken++) {
+      const job = this.#urgent.shift();
+      if (job === undefined) break;
+      yield job;
+    }
+    const enoughAt = began + Math.min(beside, LONGEST_MS);
     for (let taken = 0; taken < MAX_JOBS_PER_COMMIT; taken++) {
       const job = this.#queue.shift();
       if (job === undefined) return;
@@ -115,7 +125,7 @@ export class Writer {
    * @param taken - Gets what was taken.
    * @returns Undefined when they have to be run in savepoints: nothing is done then.
    */
-  #runBare(taken: Job[]): Array<() => void> | undefined {
+  #runWithoutSavepoints(taken: Job[]): Array<() => void> | undefined {
     const isAlone = this.#urgent.length + this.#queue.length === 1;
     const mayBeTaken = this.#queue.slice(0, MAX_JOBS_PER_COMMIT);
     if (!isAlone && !mayBeTaken.every(({ isRepeatable }) => isRepeatable)) return undefined;
@@ -131,7 +141,7 @@ export class Writer {
       if (isAlone || !this.#db.inTransaction) throw error;
       this.#db.exec('ROLLBACK');
       this.#queue.unshift(...taken.splice(0));
-      this.#say('BEGIN IMMEDIATE');
+      this.#execute('BEGIN IMMEDIATE');
       return undefined;
     }
   }
@@ -146,10 +156,10 @@ export class Writer {
   }
 
   #runInSavepoint(job: Job): () => void {
-    this.#say('SAVEPOINT job');
+    this.#execute('SAVEPOINT job');
     try {
       const value = job.work() as never;
-      this.#say('RELEASE job');
+      this.#execute('RELEASE job');
       return () => job.resolve(value);
     } catch (error) {
       // A full disk or an I/O error may have ended the whole transaction already: then none of the jobs is done.
@@ -161,8 +171,8 @@ export class Writer {
     }
   }
 
-  /** Said with every message: a statement that is prepared once costs a tenth of one that is read again each time. */
-  #say(statement: string): void {
+  /** Run with every message: a statement that is prepared once costs a tenth of one that is read again each time. */
+  #execute(statement: string): void {
     let prepared = this.#prepared.get(statement);
     if (prepared === undefined) {
       prepared = this.#db.prepare<[]>(statement);

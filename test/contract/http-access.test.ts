@@ -185,6 +185,8 @@ test('failed logins are logged each, successful ones once a minute, and no token
 test('every request is in the access log under its declared path', async () => {
   await server.request('GET', '/account/some-id?tenant_id=acme', { token: ADMIN });
   await server.request('GET', '/nowhere', { token: ADMIN });
+  // A line is written right after its answer.
+  await new Promise((resolve) => setImmediate(resolve));
   const fields = server.log.filter((line) => 'ms' in line.fields).map((line) => line.fields);
   expect(fields).toMatchObject([
     { method: 'GET', route: '/account/{id}', status: 404, token: 'admin', address: '' },

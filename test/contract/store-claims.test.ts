@@ -55,6 +55,21 @@ describe('claiming', () => {
     expect(taken).toEqual(['first', 'b', 'a', 'later', 'second', 'low']);
   });
 
+  test('takes from its budget once, also when it is run again because a job beside it failed', async () => {
+    const { lane } = await addLane(temp.store, 'acme');
+    await enqueue(['a'], ['b']);
+    const budget = { left: 1, isWhole: true };
+    const options = { limit: 9, owner: 'o', now: NOON, leaseMs: 1000, budget };
+    const [claimed, beside] = await Promise.allSettled([
+      temp.store.claims.claimDue(lane, options),
+      temp.store.queue.enqueue(tenantScope('nobody'), [newMessage('c')], NOON),
+    ]);
+    expect(beside).toMatchObject({ status: 'rejected', reason: { code: 'tenant_not_found' } });
+    // The first is larger than the budget, and goes because there is nothing else.
+    expect(claimed).toMatchObject({ status: 'fulfilled', value: { claims: [{ id: 'a' }] } });
+    expect(budget).toMatchObject({ isWhole: false });
+  });
+
   test('pitfall 16: takes each message once, also when two ask at the same time', async () => {
     const { lane } = await addLane(temp.store, 'acme');
     await enqueue(...Array.from({ length: 20 }, (_, n): [string] => [`m${n}`]));

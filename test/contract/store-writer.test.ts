@@ -107,4 +107,85 @@ describe('the writer', () => {
     await expect(waiting).rejects.toThrow(coded('store_unavailable'));
     await expect(insert(2)).rejects.toThrow(coded('store_unavailable'));
   });
+
+  describe('with jobs that may be repeated', () => {
+    const REPEATABLE = { isRepeatable: true };
+    const add = (n: number) => statementCache(db)('INSERT INTO things (n) VALUES (?)').run(n).changes;
+
+    test('undoes a bad one alone: the others are run again, and are stored once', async () => {
+      const runs: number[] = [];
+      const job = (n: number) =>
+        writer.run(() => {
+          runs.push(n);
+          return add(n);
+        }, REPEATABLE);
+      const first = job(1);
+      const bad = writer.run(() => {
+        add(2);
+        throw new Error('no');
+      }, REPEATABLE);
+      const results = await Promise.allSettled([first, bad, job(3)]);
+      expect(results.map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'fulfilled']);
+      expect(results[1]).toMatchObject({ reason: new Error('no') });
+      expect(stored()).toEqual([1, 3]);
+      expect(runs).toEqual([1, 1, 3]);
+    });
+
+    test('never runs a job again that may not be', async () => {
+      let runs = 0;
+      const once = writer.run(() => {
+        runs++;
+        return add(1);
+      });
+      const bad = writer.run(() => {
+        throw new Error('no');
+      }, REPEATABLE);
+      await Promise.allSettled([once, bad]);
+      expect(runs).toBe(1);
+      expect(stored()).toEqual([1]);
+    });
+
+    test('a full disk is told to all that were in the transaction, and nothing of them is stored', async () => {
+      const pages = db.pragma('page_count', { simple: true }) as number;
+      db.pragma(`max_page_count = ${pages + 2}`);
+      const large = writer.run(
+        () => statementCache(db)('INSERT INTO things VALUES (2, zeroblob(1000000))').run(),
+        REPEATABLE,
+      );
+      const results = await Promise.allSettled([writer.run(() => add(1), REPEATABLE), large]);
+      const told = [1].filter((_, i) => results[i]?.status === 'fulfilled');
+      expect(results[1]).toMatchObject({ status: 'rejected', reason: coded('store_unavailable') });
+      expect(stored()).toEqual(told);
+    });
+  });
+
+  test('when one of several urgent jobs fails, the others are done', async () => {
+    const urgent = (work: () => unknown) => writer.run(work, { isUrgent: true });
+    const things = statementCache(db)('INSERT INTO things (n) VALUES (?)');
+    const results = await Promise.allSettled([
+      urgent(() => things.run(1)),
+      urgent(() => things.run(1)),
+      urgent(() => things.run(2)),
+      insert(3),
+    ]);
+    expect(results.map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'fulfilled', 'fulfilled']);
+    expect(stored()).toEqual([1, 2, 3]);
+  });
+
+  test('what is urgent goes in front of what waits, which is not put off for ever', async () => {
+    const order: string[] = [];
+    // Each takes longer than may go along with what is urgent, so that one is taken at a time.
+    const slow = (name: string) => () => {
+      order.push(name);
+      const until = performance.now() + 20;
+      while (performance.now() < until);
+    };
+    const urgent = (left: number): Promise<unknown> =>
+      writer
+        .run(() => order.push('urgent'), { isUrgent: true, isRepeatable: true })
+        .then(() => (left > 1 ? urgent(left - 1) : undefined));
+    const others = ['a', 'b', 'c'].map((name) => writer.run(slow(name), { isRepeatable: true }));
+    await Promise.all([...others, urgent(4)]);
+    expect(order).toEqual(['urgent', 'a', 'urgent', 'b', 'urgent', 'c', 'urgent']);
+  });
 });
