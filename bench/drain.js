@@ -11,7 +11,7 @@ import { median } from './statistics.js';
 const ROUNDS = Number(process.env.BENCH_ROUNDS ?? 7);
 const MESSAGES = 20_000;
 const CONNECTIONS = 10;
-const POSTFIX_MESSAGES = 1000;
+const POSTFIX_MESSAGES = 5000;
 const WANTED = { toPool: 0.85, toPostfix: 5 };
 const POOL = fileURLToPath(new URL('lib/nodemailer-pool.js', import.meta.url));
 
@@ -86,7 +86,7 @@ export async function drained(server, count) {
   const left = db.prepare(
     "SELECT COALESCE(SUM(n), 0) AS n FROM message_counts WHERE state NOT IN ('sent', 'error')",
   );
-  while (left.get().n > 0) await new Promise((resolve) => setTimeout(resolve, 5));
+  while (left.get().n > 0) await new Promise((resolve) => setTimeout(resolve, 20));
   const ended = Date.now();
   const { sent } = db
     .prepare("SELECT COALESCE(SUM(n), 0) AS sent FROM message_counts WHERE state = 'sent'")

@@ -82,8 +82,6 @@ async function startPostfix(sinkPort, connections) {
     smtpd_client_connection_count_limit: '0',
     default_destination_concurrency_limit: String(connections),
     initial_destination_concurrency: String(connections),
-    // Nothing is held back for what is being sent, nor the other way round.
-    in_flow_delay: '0',
     alias_maps: '',
     alias_database: '',
     local_recipient_maps: '',

@@ -1,8 +1,8 @@
 /**
- * How long what is said is collected: `turn` until the end of this turn of the event loop, when all that is ready was heard; `task` until what
- * runs now has ended, with all promises that it settled.
+ * How long what is said is collected: `turn` until the end of this turn of the event loop, when all that is ready was heard; `step` until
+ * all that waited for the same promises as the first to say something have had their turn.
  */
-type Collects = 'turn' | 'task';
+type Collects = 'turn' | 'step';
 
 /**
  * Collects what is said to another thread and says it all at once: under load a message between threads costs as much as a
@@ -15,7 +15,7 @@ export class Outbox<T> {
 
   constructor(collects: Collects, post: (items: T[]) => void) {
     this.#post = post;
-    this.#later = collects === 'turn' ? setImmediate : process.nextTick;
+    this.#later = collects === 'turn' ? setImmediate : queueMicrotask;
   }
 
   /** Says something, soon. */

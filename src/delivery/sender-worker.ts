@@ -35,7 +35,7 @@ export class SenderWorker {
     });
     this.#worker = worker;
     // At once: before the next turn stands the next transaction, and a connection waits for each mark.
-    this.#orders = new Outbox('task', (orders) => worker.postMessage(orders, largeContentsOf(orders)));
+    this.#orders = new Outbox('step', (orders) => worker.postMessage(orders, largeContentsOf(orders)));
     worker.on('message', (said: FromSender[]) => {
       for (const one of said) heard(one);
     });
