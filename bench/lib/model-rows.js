@@ -1,16 +1,10 @@
 // The rows that the product stores for a message, as better-sqlite3 alone commits them: in the product's own tables and durability.
-import Database from 'better-sqlite3';
+import { openDatabase } from '../../dist/store/database.js';
 
 /** Opens a database that has a message in it; `commit` stores copies of that message under other ids, in one transaction. */
 export function openModelRows(database) {
-  const db = new Database(database);
-  db.pragma('journal_mode = WAL');
-  db.pragma('synchronous = FULL');
-  db.pragma('foreign_keys = ON');
-  db.pragma('wal_autocheckpoint = 2000');
-  db.pragma('cache_size = -8000');
-  db.pragma('temp_store = MEMORY');
-  if (db.pragma('synchronous', { simple: true }) !== 2) throw new Error('It does not commit durably.');
+  // The product's own settings, of which it asserts that they are durable.
+  const db = openDatabase(database, { create: false });
 
   const model = db.prepare('SELECT * FROM messages ORDER BY pk DESC LIMIT 1').get();
   const content = db.prepare('SELECT * FROM message_contents WHERE message_pk = ?').get(model.pk);

@@ -2,8 +2,11 @@ import { encode as base64, wrap as wrapBase64 } from 'nodemailer/lib/base64';
 import type MimeNode from 'nodemailer/lib/mime-node';
 import { encode as quotedPrintable, wrap as wrapQuotedPrintable } from 'nodemailer/lib/qp';
 
-/** The library encodes longer content in slices; what is in none larger comes out the same in one. */
-const ONE_SLICE = 64 * 1024;
+/**
+ * The library's streams encode content in slices of 64 KiB, whose seams may wrap a line elsewhere. So many characters are one slice
+ * at the most, at four octets each in UTF-8.
+ */
+const LONGEST = 16 * 1024;
 
 /**
  * The octets of a composed tree, put together at once with the library's own headers and encoders: its streams make the same octets,
@@ -39,7 +42,7 @@ function contentOf(node: MimeNode): string | undefined {
   const { content } = node;
   if (!content) return '';
   if (typeof content !== 'string' && !(content instanceof Buffer)) return undefined;
-  if (content.length > ONE_SLICE / 4) return undefined;
+  if (content.length > LONGEST) return undefined;
   switch (node.getTransferEncoding()) {
     case 'base64':
       return wrapBase64(base64(content));

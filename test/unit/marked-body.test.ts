@@ -1,5 +1,4 @@
 import { type Duplex, PassThrough, Writable } from 'node:stream';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
 import { MarkedBody } from '../../src/delivery/marked-body.js';
 
@@ -20,6 +19,8 @@ function slowTaker(): { stream: Duplex; taken: Buffer[]; longest: () => number }
   return { stream, taken, longest: () => longest };
 }
 
+/** All that was ready has happened. */
+const turn = () => new Promise((resolve) => setImmediate(resolve));
 const ended = (stream: Duplex) => new Promise((resolve) => stream.once('end', resolve));
 
 describe('MarkedBody', () => {
@@ -52,7 +53,7 @@ describe('MarkedBody', () => {
     const body = new MarkedBody(Buffer.from('x'), () => new Promise((resolve) => (allow = resolve)));
     const finished = ended(stream);
     body.pipe(stream);
-    await sleep(5);
+    await turn();
     expect(taken).toEqual([]);
     expect(body).toMatchObject({ asked: true, started: false });
     allow();
@@ -77,7 +78,7 @@ describe('MarkedBody', () => {
     let allow = (): void => undefined;
     const body = new MarkedBody(Buffer.from('x'), () => new Promise((resolve) => (allow = resolve)));
     body.pipe(stream);
-    await sleep(0);
+    await turn();
     const stopped = body.stop();
     allow();
     await stopped;
