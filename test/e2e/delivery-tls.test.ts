@@ -86,10 +86,10 @@ describe.concurrent('delivery', () => {
     const smtp = await smtpServer(onTestFinished, { tls: 'none' });
     const client = await server.addTenant('deferred');
     await server.addAccount('deferred', smtp);
-    const due = Date.now() / 1000 + 1;
+    const due = Date.now() / 1000 + 3;
     await client.addMessages({ messages: [message('later', { deferred_ts: due }), message('now')] });
-    expect((await smtp.waitFor(1))[0]?.raw.toString()).toContain('About now');
     expect(await client.getMessage(undefined, 'later')).toMatchObject({ status: 'deferred' });
+    expect((await smtp.waitFor(1))[0]?.raw.toString()).toContain('About now');
     await smtp.waitFor(2);
     expect(Date.now() / 1000).toBeGreaterThanOrEqual(due);
     await untilStatus(client, 'later', 'sent');

@@ -21,6 +21,7 @@ interface Event {
   address: string | null;
 }
 
+const log = () => readFileSync(join(e2e.home, 'behind', 'daemon.log'), 'utf8');
 const ask = (from: string, token: string, headers = {}) =>
   nginx.ask(from, '/status', { 'X-API-Token': token, ...headers });
 const failures = async () =>
@@ -39,9 +40,8 @@ it('the audit trail and the access log know the client’s address, not the prox
   expect(await failures()).toEqual(['127.0.0.3']);
   const { text } = await nginx.ask('127.0.0.4', '/tenants', { 'X-API-Token': ADMIN });
   expect(JSON.parse(text)).toMatchObject({ ok: true });
-  expect(readFileSync(join(e2e.home, 'behind', 'daemon.log'), 'utf8')).toMatch(
-    /GET \/tenants 200 .*127\.0\.0\.4/,
-  );
+  // A line is written once its answer is on its way.
+  await until(() => /GET \/tenants 200 .*127\.0\.0\.4/.test(log()), 'the request is in the log');
 });
 
 it('what a client says itself about its address is not believed', async () => {
