@@ -40,6 +40,8 @@ export class Delivery {
   /**
    * Sends one claimed message and settles it; never rejects.
    *
+   * @param isCommitted - Whether the claim is on disk, for one that may yet be undone: no body goes out before it is known, and nothing is
+   * written down of a claim that never was.
    * @param onFree - Called once, when its place on a connection may be given to another message: its outcome is then on
    * its way to the disk, in front of any mark of that other message.
    * @returns How the claim ended; undefined when it was lost.
@@ -48,11 +50,12 @@ export class Delivery {
     lane: Lane,
     claim: Claim,
     onFree: () => void,
+    isCommitted?: Promise<boolean>,
   ): Promise<Settlement['next']['kind'] | undefined> {
     const { log } = this.#options;
     let settlement: Settlement;
     try {
-      settlement = await this.#attempt(lane, claim);
+      settlement = await this.#attempt(lane, claim, isCommitted);
     } catch (error) {
       if (error instanceof ClaimLost) {
         onFree();
@@ -65,13 +68,17 @@ export class Delivery {
         'The message could not be sent because of an internal error; see the log.',
       );
     }
+    if ((await isCommitted) === false) {
+      onFree();
+      return undefined;
+    }
     failPoint('answered');
     await this.#settle(claim, settlement, lane, onFree);
     failPoint('settled');
     return settlement.next.kind;
   }
 
-  async #attempt(lane: Lane, claim: Claim): Promise<Settlement> {
+  async #attempt(lane: Lane, claim: Claim, isCommitted?: Promise<boolean>): Promise<Settlement> {
     const { store, now, random, log, onBreaker } = this.#options;
     const pool = lane.pool;
     if (pool === undefined) return releaseOf(claim, null);
@@ -80,8 +87,10 @@ export class Delivery {
       kind: claim.contentKind,
       content: claim.content,
       place: [claim.priority, claim.dueAt, claim.pk],
+      isHurried: isCommitted !== undefined,
     };
     const mark = async (): Promise<void> => {
+      if ((await isCommitted) === false) throw new ClaimLost();
       failPoint('before-mark');
       if (!(await store.claims.markHandedOver(claim.pk, claim.claim))) throw new ClaimLost();
       failPoint('marked');

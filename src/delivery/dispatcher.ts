@@ -17,6 +17,14 @@ export interface DispatcherOptions extends LanesOptions {
   owner: string;
 }
 
+/** What is claimed in one commit with what it stores. */
+interface ClaimedAtOnce {
+  lanes: Set<Lane>;
+  budget: ByteBudget;
+  /** Called when the commit has ended: what was begun in it and not taken was undone. */
+  ended: Array<() => void>;
+}
+
 const LEASE_MS = 20 * 60_000;
 const RENEW_EVERY_MS = 5 * 60_000;
 const PROMOTE_STEP = 500;
@@ -46,7 +54,7 @@ export class Dispatcher {
   #turn = 0;
   #generation = 0;
   #limitsForgotten = 0;
-  #atOnce: { lanes: Set<Lane>; budget: ByteBudget } | undefined;
+  #atOnce: ClaimedAtOnce | undefined;
 
   constructor(options: DispatcherOptions) {
     this.#options = options;
@@ -283,14 +291,34 @@ export class Dispatcher {
     const { now, owner, log } = this.#options;
     const lane = this.#lanes.get(accountPk);
     if (lane?.pool === undefined || lane.active > 0 || lane.isLimited || !this.active) return undefined;
-    const { lanes, budget } = this.#claimedAtOnce();
+    const atOnce = this.#claimedAtOnce();
+    const { lanes, budget } = atOnce;
     if (lanes.has(lane) || lane.capacity(now()) <= 0) return undefined;
     if (this.#inFlight.free - lanes.size <= this.#inFlight.of(lane.tenantId)) return undefined;
     lanes.add(lane);
+    let isBegun = false;
+    let isCommitted = (_is: boolean): void => undefined;
     return {
       lane,
       options: { limit: 1, owner, now: now(), leaseMs: LEASE_MS, budget },
+      // Composed and offered while the disk is busy; the server is given nothing that counts before the mark, which waits for the commit.
+      begin: ({ claims, generation }) => {
+        if (claims.length === 0 || generation !== this.#generation) return;
+        isBegun = true;
+        const committed = new Promise<boolean>((resolve) => {
+          isCommitted = resolve;
+        });
+        atOnce.ended.push(() => isCommitted(false));
+        this.#inFlight.add(claims);
+        for (const claim of claims) this.#send(lane, claim, committed);
+      },
       take: (result) => {
+        if (isBegun) {
+          failPoint('claimed');
+          lane.isLimited = result.isLimited;
+          isCommitted(true);
+          return;
+        }
         this.#take(lane, result).catch((error: unknown) => {
           log.error('What arrived could not be sent at once; it is sent when its lease is over', {
             err: error,
@@ -301,11 +329,13 @@ export class Dispatcher {
   }
 
   /** What was claimed at once in the present commit: none of it counts as in flight before the commit has ended. */
-  #claimedAtOnce(): { lanes: Set<Lane>; budget: ByteBudget } {
+  #claimedAtOnce(): ClaimedAtOnce {
     if (this.#atOnce === undefined) {
-      this.#atOnce = { lanes: new Set(), budget: this.#inFlight.byteBudget() };
+      const atOnce: ClaimedAtOnce = { lanes: new Set(), budget: this.#inFlight.byteBudget(), ended: [] };
+      this.#atOnce = atOnce;
       setImmediate(() => {
         this.#atOnce = undefined;
+        for (const end of atOnce.ended) end();
       });
     }
     return this.#atOnce;
@@ -332,13 +362,13 @@ export class Dispatcher {
     else if (rejected > 0 || parked > 0 || claims.length > 0) this.#again = true;
   }
 
-  #send(lane: Lane, claim: Claim): void {
+  #send(lane: Lane, claim: Claim, isCommitted?: Promise<boolean>): void {
     lane.active++;
     const onFree = (): void => {
       lane.active--;
       if (lane.capacity(this.#options.now()) > 0) this.#goOn();
     };
-    const delivery = this.#delivery.deliver(lane, claim, onFree).then((end) => {
+    const delivery = this.#delivery.deliver(lane, claim, onFree, isCommitted).then((end) => {
       this.#inFlight.remove(claim);
       this.#deliveries.delete(delivery);
       // What did not end may be ready again, and charges that were given back what the lanes of this tenant wait for.

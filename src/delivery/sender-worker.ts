@@ -49,6 +49,12 @@ export class SenderWorker {
     this.#orders.say(order);
   }
 
+  /** Says something at once, to have it heard while this thread goes on with what it does. */
+  sayNow(order: ToSender): void {
+    this.#orders.say(order);
+    this.#orders.flush();
+  }
+
   /** Has it end by itself, or ends it; resolves when it has. */
   async close(): Promise<void> {
     const gone = new Promise((resolve) => this.#worker.once('exit', resolve));

@@ -20,6 +20,8 @@ export type QueuePlace = readonly [priority: number, dueAt: number, pk: number];
 export interface Order extends StoredContent {
   envelope: Envelope;
   place: QueuePlace;
+  /** Whether this thread is about to be busy: then it is not collected with others before it is handed over. */
+  isHurried?: boolean;
 }
 
 /** The connections of one lane, wherever they run. */

@@ -95,9 +95,12 @@ class ThreadSender implements Sender {
   /** Hands a message to the thread, if there is one. */
   #tell(id: number, sending: Sending): void {
     const { pool, order } = sending;
-    if (this.#thread === undefined || order === undefined) return;
+    const thread = this.#thread;
+    if (thread === undefined || order === undefined) return;
     sending.order = undefined;
-    this.#thread.say({ do: 'send', pool, id, order: { ...order, content: ownContent(order.content) } });
+    const said = { do: 'send', pool, id, order: { ...order, content: ownContent(order.content) } } as const;
+    if (order.isHurried) thread.sayNow(said);
+    else thread.say(said);
   }
 
   #end(how: 'drain' | 'destroy', pool: number): Promise<void> {

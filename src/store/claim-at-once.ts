@@ -1,11 +1,16 @@
 import type { ClaimOptions, ClaimResult, Lane } from './claim-types.js';
-import type { ClaimedRows, Claiming } from './claiming.js';
+import type { Claiming } from './claiming.js';
 
 /** How to claim for a lane that has a connection to spare. */
 interface ClaimWish {
   lane: Lane;
   options: ClaimOptions;
-  /** Called with what was claimed, once it is committed. */
+  /**
+   * Called with what is being claimed, inside the transaction. What it begins must not let a body out, nor write anything down, before
+   * `take`; that is never called when the transaction is undone.
+   */
+  begin(result: ClaimResult): void;
+  /** Called with the same, once it is committed. */
   take(result: ClaimResult): void;
 }
 
@@ -32,13 +37,16 @@ export function createClaimAtOnce(claiming: Claiming): ClaimAtOnce {
     claimFor(accountPks) {
       const { claimer } = self;
       if (claimer === undefined) return () => undefined;
-      const claimed: Array<{ wish: ClaimWish; rows: ClaimedRows }> = [];
+      const claimed: Array<{ wish: ClaimWish; result: ClaimResult }> = [];
       for (const accountPk of [...accountPks].slice(0, MOST_ACCOUNTS)) {
         const wish = claimer(accountPk);
-        if (wish !== undefined) claimed.push({ wish, rows: claiming.claim(wish.lane, wish.options) });
+        if (wish === undefined) continue;
+        const result = claiming.load(claiming.claim(wish.lane, wish.options), wish.lane);
+        wish.begin(result);
+        claimed.push({ wish, result });
       }
       return () => {
-        for (const { wish, rows } of claimed) wish.take(claiming.load(rows, wish.lane));
+        for (const { wish, result } of claimed) wish.take(result);
       };
     },
   };

@@ -63,6 +63,33 @@ describe('sending', () => {
     await it.until('acme', 'second', isSent);
   });
 
+  test('what was begun in a commit that was undone never goes out, and what is stored again does, once', async () => {
+    const server = await serve();
+    const offered: string[] = [];
+    server.onRcpt = (address) => void offered.push(address);
+    await it.account('acme', at(server));
+    await it.dispatcher.start();
+    await it.enqueue('acme', 'warm');
+    it.dispatcher.wake();
+    await it.until('acme', 'warm', isSent);
+    for (const id of ['m1', 'm2', 'm3']) {
+      // The second job fails, so that the transaction is undone and the first is run again.
+      const [stored, refused] = await Promise.allSettled([
+        it.enqueue('acme', id),
+        it.enqueue('nobody', 'other'),
+      ]);
+      expect([stored.status, refused.status]).toEqual(['fulfilled', 'rejected']);
+      it.dispatcher.wake();
+      await it.until('acme', id, isSent);
+    }
+    expect(server.messages.map(({ messageId }) => messageId)).toEqual(
+      ['warm', 'm1', 'm2', 'm3'].map((id) => `<${id}@example.com>`),
+    );
+    // Each was offered twice: the first time for nothing.
+    expect(offered).toHaveLength(7);
+    expect(it.raw.prepare('SELECT DISTINCT claim FROM messages').pluck().all()).toEqual([1]);
+  });
+
   test('goes by priority, then first come, in a lane', async () => {
     const server = await serve();
     await it.account('acme', at(server, { maxConnections: 1 }));
