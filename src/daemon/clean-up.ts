@@ -27,6 +27,7 @@ export class CleanUp {
   #stopping = false;
   #failing = false;
   #forgottenAt: Millis = 0;
+  /** Whether there may be idempotency keys to forget. */
   #requests = false;
   #charges: string | undefined = undefined;
 

@@ -8,9 +8,7 @@ import { enqueueMessages, type MessageBatch } from './enqueue-messages.js';
 import { KeyedTurns } from './keyed-turns.js';
 
 /** What a client is told of its batch. */
-interface Remembered extends Pick<BatchResult, 'queued' | 'rejected'> {
-  isKnown: boolean;
-}
+type Answer = Pick<BatchResult, 'queued' | 'rejected'>;
 
 const turnsOf = new WeakMap<Store, KeyedTurns>();
 
@@ -34,7 +32,7 @@ export function addMessagesOnce(
   batch: MessageBatch,
   fallbackPriority: Priority,
   request: KeyedRequest,
-): Promise<Remembered> {
+): Promise<Answer & { isKnown: boolean }> {
   const { keyedRequests } = context.store;
   const { scope, key } = request;
   return turns(context.store).take(
@@ -47,14 +45,13 @@ export function addMessagesOnce(
           'This Idempotency-Key was used for another request in the last 24 hours: use a new key for a new request.',
         );
       }
-      if (before?.answer !== undefined)
-        return { ...(JSON.parse(before.answer) as BatchResult), isKnown: true };
+      if (before?.answer !== undefined) return { ...(JSON.parse(before.answer) as Answer), isKnown: true };
       const result = await enqueueMessages(context, batch, fallbackPriority, {
         request,
         outcomes: before?.outcomes ?? [],
       });
       await keyedRequests.answer(request, answerText(result), context.now());
-      return { ...result, isKnown: false };
+      return { queued: result.queued, rejected: result.rejected, isKnown: false };
     },
   );
 }

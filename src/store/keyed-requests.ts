@@ -1,5 +1,4 @@
-import type { MessageOutcome } from '../core/keyed-request.js';
-import { KEPT_MS } from '../core/keyed-request.js';
+import { KEPT_MS, type MessageOutcome } from '../core/keyed-request.js';
 import type { Millis } from '../core/types.js';
 import type { TenantScope } from './scope.js';
 import type { Sql } from './statements.js';
@@ -49,7 +48,7 @@ export function createNoteRequest(sql: Sql): NoteRequest {
     if (about === undefined) return null;
     return (sql('SELECT id FROM tenants WHERE id = ?').get(about.tenantId)?.id ?? null) as string | null;
   };
-  /** The record's key; undefined when its tenant is gone, and with it whatever would be remembered. */
+  /** The record, made when it is new; undefined when its tenant is gone, and with it whatever would be remembered. */
   const open = (request: KeyedRequest, now: Millis): number | undefined => {
     const scope = scopeOf(request);
     const { key, hash, about } = request;

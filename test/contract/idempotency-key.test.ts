@@ -234,6 +234,14 @@ describe('requests at the same time', () => {
     expect(everStored()).toBe(1);
   });
 
+  test('one that waited for a refusal is taken on its own', async () => {
+    const [first, second] = await Promise.all([
+      add('k1', { messages: [message('m1', { tenant_id: 'globex' })] }),
+      add('k1', one()),
+    ]);
+    expect([first?.status, second?.status]).toEqual([401, 200]);
+  });
+
   test('one that waited for a failure is tried itself', async () => {
     raw.exec("CREATE TRIGGER full BEFORE INSERT ON keyed_requests BEGIN SELECT RAISE(ABORT, 'full'); END");
     const [first, second] = await Promise.all([add('k1', one()), add('k1', one())]);
