@@ -78,8 +78,11 @@ export interface Client {
   deleteAccount(tenantId: string | undefined, id: string, options?: { force?: boolean }): Promise<void>;
   /** Connects and logs in as for sending; an account that cannot is an answer, not a failure. */
   testAccount(tenantId: string | undefined, id: string): Promise<AccountTestAnswer>;
-  /** Resolves once the batch is on the server's disk. */
-  addMessages(batch: MessageBatchRequest): Promise<MessageBatchAnswer>;
+  /**
+   * Resolves once the batch is on the server's disk. With `idempotencyKey`, a name for this very batch, it may be sent again when
+   * it is not known whether it arrived: the server gives the same answer for 24 hours, and stores nothing again.
+   */
+  addMessages(batch: MessageBatchRequest, options?: { idempotencyKey?: string }): Promise<MessageBatchAnswer>;
   listMessages(filter?: MessageListRequest): Promise<{ messages: MessageWire[]; next_cursor?: string }>;
   getMessage(tenantId: string | undefined, id: string): Promise<MessageWire & { hold: HoldWire }>;
   /** What happened to a message, oldest first. */
@@ -202,7 +205,15 @@ export function createClient(options: ClientOptions): Client {
       });
       return { ...as<Omit<AccountTestAnswer, 'ok'>>(answer), ok: answer.ok === true };
     },
-    addMessages: async (body) => as(await request({ method: 'POST', path: '/commands/add-messages', body })),
+    addMessages: async (body, { idempotencyKey } = {}) =>
+      as(
+        await request({
+          method: 'POST',
+          path: '/commands/add-messages',
+          body,
+          headers: { 'Idempotency-Key': idempotencyKey },
+        }),
+      ),
     listMessages: async (filter = {}) => as(await get('/messages', { ...filter })),
     getMessage: async (tenantId, id) =>
       as(await get(`/messages/${encodeURIComponent(id)}`, { tenant_id: tenantId })),

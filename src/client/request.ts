@@ -18,6 +18,8 @@ export interface ClientRequest {
   path: string;
   query?: Record<string, string | number | boolean | undefined>;
   body?: unknown;
+  /** Such as `Idempotency-Key`; those that are undefined are left out. */
+  headers?: Record<string, string | undefined>;
   /** Whether an answer with status 200 is one even without `ok: true`. */
   isBare?: boolean;
 }
@@ -27,6 +29,13 @@ const DEFAULT_TIMEOUT_MS = 60_000;
 /** Headers carry bytes, which `fetch` takes as Latin-1: the UTF-8 bytes of the token, each as one character. */
 function headerBytes(text: string): string {
   return Array.from(new TextEncoder().encode(text), (byte) => String.fromCharCode(byte)).join('');
+}
+
+function headersOf({ headers = {} }: ClientRequest): Record<string, string> {
+  const given = Object.entries(headers).flatMap(([name, value]) =>
+    value === undefined ? [] : [[name, headerBytes(value)] as const],
+  );
+  return Object.fromEntries(given);
 }
 
 function target(base: string, { path, query }: ClientRequest): URL {
@@ -81,6 +90,7 @@ export function createRequester(
         method: request.method,
         headers: {
           'X-API-Token': headerBytes(options.token),
+          ...headersOf(request),
           ...(request.body === undefined ? {} : { 'Content-Type': 'application/json' }),
         },
         ...(request.body === undefined ? {} : { body: JSON.stringify(request.body) }),

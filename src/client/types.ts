@@ -79,6 +79,8 @@ export interface MessageRequest {
   expires_ts?: WireTime;
   batch_code?: string;
   attachments?: AttachmentRequest[];
+  /** A whole RFC 5322 message in base64, in place of subject, body, attachments and headers. */
+  raw?: string;
 }
 
 /** What `POST /commands/add-messages` takes. */

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { decodeBase64 } from './base64.js';
 import { MailProxyError } from './errors.js';
 import { parseHeaderValue } from './header.js';
 import type { ComposedMessage } from './types.js';
@@ -44,19 +45,6 @@ export function parseFilename(text: string): { filename: string; md5: string | u
   return { filename: /^\.*$/.test(kept) ? 'attachment' : kept, md5 };
 }
 
-/** Decodes base64 that has nothing but base64 (and line breaks) in it; Node's own decoder skips what it does not know. */
-function decodeBase64(text: string): Buffer {
-  const compact = /\s/.test(text) ? text.replace(/[ \t\r\n]+/g, '') : text;
-  const content = Buffer.from(compact, 'base64');
-  if (content.toString('base64') !== compact) {
-    throw new MailProxyError(
-      'validation_failed',
-      'The attachment is not valid base64: encode it with padding (RFC 4648, 4).',
-    );
-  }
-  return content;
-}
-
 function parseMediaType(text: string): string {
   const type = text.trim().toLowerCase();
   const composite =
@@ -93,7 +81,7 @@ export function parseAttachment(wire: WireAttachment): ComposedMessage['attachme
   const { filename, md5 } = parseFilename(wire.filename);
   parseHeaderValue('The attachment name', filename);
   const encoded = wire.storage_path.startsWith('base64:') ? wire.storage_path.slice(7) : wire.storage_path;
-  const content = decodeBase64(encoded);
+  const content = decodeBase64('The attachment', encoded);
   const actual = createHash('md5').update(content).digest('hex');
   const expected = [wire.content_md5?.toLowerCase() ?? undefined, md5].filter((hash) => hash !== undefined);
   if (expected.some((hash) => hash !== actual)) {

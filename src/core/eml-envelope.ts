@@ -8,20 +8,30 @@ import type { Envelope, Mailbox } from './types.js';
 /** `undisclosed-recipients:;` and its like: a group without members. */
 const EMPTY_GROUP = /^[^,<>"@:;()]*:\s*;$/;
 
+/** What the caller calls the two sides of the envelope. */
+interface Names {
+  from: string;
+  to: string;
+}
+
 /** Envelope that the caller states; what is left out comes from the header. */
 export interface EnvelopeFlags {
   /** An address, or `<>` or an empty string for the null sender. */
   from?: string | undefined;
   to?: readonly string[] | undefined;
+  /** How the caller states sender and recipients, for the sentences of failures: `--from` and `--to` when left out. */
+  names?: Names | undefined;
 }
 
-function mailboxesOf(field: HeaderField): Mailbox[] {
+const FLAGS: Names = { from: '--from', to: '--to' };
+
+function mailboxesOf(field: HeaderField, names: Names): Mailbox[] {
   if (EMPTY_GROUP.test(field.value)) return [];
   try {
     return parseMailboxList(field.value, MAX_RECIPIENTS);
   } catch (error) {
     if (!(error instanceof MailProxyError)) throw error;
-    const flag = /^(?:resent-)?(?:to|cc|bcc)$/.test(field.name) ? '--to' : '--from';
+    const flag = /^(?:resent-)?(?:to|cc|bcc)$/.test(field.name) ? names.to : names.from;
     throw new MailProxyError(
       'validation_failed',
       `The ${field.name} header cannot be read: ${error.message} Correct it, or state the envelope with ${flag}.`,
@@ -41,7 +51,7 @@ function newestResentBlock(fields: readonly HeaderField[]): HeaderField[] {
   return block;
 }
 
-function senderFrom(fields: readonly HeaderField[], prefix: string): string | undefined {
+function senderFrom(fields: readonly HeaderField[], prefix: string, names: Names): string | undefined {
   for (const name of [`${prefix}sender`, `${prefix}from`]) {
     const [field, again] = fields.filter((candidate) => candidate.name === name);
     if (again !== undefined) {
@@ -51,11 +61,11 @@ function senderFrom(fields: readonly HeaderField[], prefix: string): string | un
       );
     }
     if (field === undefined) continue;
-    const [mailbox, other] = mailboxesOf(field);
+    const [mailbox, other] = mailboxesOf(field, names);
     if (mailbox === undefined || other !== undefined) {
       throw new MailProxyError(
         'validation_failed',
-        `The ${name} header does not name exactly one address: add a Sender header or state the envelope with --from.`,
+        `The ${name} header does not name exactly one address: add a Sender header or state the envelope with ${names.from}.`,
       );
     }
     return mailbox.address;
@@ -63,11 +73,11 @@ function senderFrom(fields: readonly HeaderField[], prefix: string): string | un
   return undefined;
 }
 
-function recipientsFrom(fields: readonly HeaderField[], prefix: string): string[] {
-  const names = [`${prefix}to`, `${prefix}cc`, `${prefix}bcc`];
+function recipientsFrom(fields: readonly HeaderField[], prefix: string, names: Names): string[] {
+  const wanted = [`${prefix}to`, `${prefix}cc`, `${prefix}bcc`];
   return fields
-    .filter((field) => names.includes(field.name))
-    .flatMap(mailboxesOf)
+    .filter((field) => wanted.includes(field.name))
+    .flatMap((field) => mailboxesOf(field, names))
     .map((mailbox) => mailbox.address);
 }
 
@@ -78,27 +88,29 @@ function recipientsFrom(fields: readonly HeaderField[], prefix: string): string[
  * @throws MailProxyError `validation_failed`, naming the header that cannot be used
  */
 export function envelopeOfHeader(fields: readonly HeaderField[], flags: EnvelopeFlags): Envelope {
+  const names = flags.names ?? FLAGS;
   const resent = newestResentBlock(fields);
   const stated = flags.from?.trim();
   const from =
     stated === undefined
-      ? (senderFrom(resent, 'resent-') ?? senderFrom(fields, ''))
+      ? (senderFrom(resent, 'resent-', names) ?? senderFrom(fields, '', names))
       : stated === '' || stated === '<>'
         ? ''
         : parseAddress(stated);
   if (from === undefined) {
     throw new MailProxyError(
       'validation_failed',
-      'The message has no From header: add one or state the sender with --from.',
+      `The message has no From header: add one or state the sender with ${names.from}.`,
     );
   }
-  const resentTo = flags.to === undefined ? recipientsFrom(resent, 'resent-') : [];
-  const derived = resentTo.length > 0 ? resentTo : flags.to === undefined ? recipientsFrom(fields, '') : [];
+  const resentTo = flags.to === undefined ? recipientsFrom(resent, 'resent-', names) : [];
+  const derived =
+    resentTo.length > 0 ? resentTo : flags.to === undefined ? recipientsFrom(fields, '', names) : [];
   const to = [...new Set(flags.to?.map(parseAddress) ?? derived)];
   if (to.length === 0) {
     throw new MailProxyError(
       'validation_failed',
-      'The message has no recipient: add a To header or state them with --to.',
+      `The message has no recipient: add a To header or state them with ${names.to}.`,
     );
   }
   if (to.length > MAX_RECIPIENTS) {

@@ -11,7 +11,14 @@ import type { Envelope, Millis } from './types.js';
 /** Longest subject that is kept for lists, in UTF-16 units. */
 const MAX_SUBJECT = 1000;
 const HIDDEN = new Set(['bcc', 'resent-bcc']);
+const CORRELATION = 'X-Genro-Mail-ID';
 const SINGLE = ['from', 'sender'];
+
+/** What the caller says beside the message. */
+interface EmlFlags extends EnvelopeFlags {
+  /** Value of the `X-Genro-Mail-ID` field, by which bounces are matched; it replaces any that the message has. */
+  correlation?: string | undefined;
+}
 
 /** A ready-made message that may be handed to a server, and what was done to it. */
 export interface PreparedEml {
@@ -75,7 +82,7 @@ function missingFields(
  * @throws MailProxyError `validation_failed` for NUL, for a header that cannot be read, a second From or Sender, no sender, no
  *   recipient; `body_too_large` over 50 MiB
  */
-export function prepareEml(bytes: Buffer, flags: EnvelopeFlags = {}, now: Millis = Date.now()): PreparedEml {
+export function prepareEml(bytes: Buffer, flags: EmlFlags = {}, now: Millis = Date.now()): PreparedEml {
   if (bytes.length > MAX_MESSAGE_BYTES) {
     throw new MailProxyError('body_too_large', `The message is larger than ${MAX_MESSAGE_SIZE}.`);
   }
@@ -89,9 +96,13 @@ export function prepareEml(bytes: Buffer, flags: EnvelopeFlags = {}, now: Millis
   refuseDuplicates(fields);
   const envelope = envelopeOfHeader(fields, flags);
   const missing = missingFields(fields, envelope, now);
-  const replaced = new Set(missing.map(([name]) => name.toLowerCase()));
+  const correlation: Array<[string, string]> =
+    // Encoded-words of a long id are folded, one a line.
+    flags.correlation === undefined ? [] : [[CORRELATION, flags.correlation.replaceAll(' ', '\r\n ')]];
+  const added = [...missing, ...correlation];
+  const replaced = new Set(added.map(([name]) => name.toLowerCase()));
   const kept = fields.filter((field) => !HIDDEN.has(field.name) && !replaced.has(field.name));
-  const top = missing.map(([name, value]) => Buffer.from(`${name}: ${value}\r\n`));
+  const top = added.map(([name, value]) => Buffer.from(`${name}: ${value}\r\n`));
   const end = body.length > 0 && body[body.length - 1] !== 10 ? '\r\n' : '';
   const firstValue = (name: string): string | undefined => fields.find((field) => field.name === name)?.value;
   return {

@@ -27,6 +27,7 @@ export const ERROR_CODES = {
   tenant_suspended: { status: 409, exit: 1 },
   not_uncertain: { status: 409, exit: 1 },
   content_gone: { status: 409, exit: 1 },
+  idempotency_conflict: { status: 409, exit: 1 },
   account_test_failed: { status: 200, exit: 1 },
   too_many_attempts: { status: 429, exit: 1 },
   store_unavailable: { status: 503, exit: 1 },

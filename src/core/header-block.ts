@@ -52,7 +52,10 @@ export function parseHeaderBlock(bytes: Buffer): { fields: HeaderField[]; body: 
     drafts.push({ name: name.toLowerCase(), values: [text.slice(name.length + 1)], lines: [octets, CRLF] });
   }
   if (drafts.length === 0) {
-    throw new MailProxyError('validation_failed', 'The file does not begin with the header of a message.');
+    throw new MailProxyError(
+      'validation_failed',
+      'The message does not begin with a header (lines of Name: value).',
+    );
   }
   const fields = drafts.map(({ name, values, lines }) => ({
     name,

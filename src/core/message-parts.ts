@@ -56,15 +56,23 @@ export function recipientsOf(wire: WireMessage): { to: Mailbox[]; cc: Mailbox[];
 }
 
 /**
+ * The stated envelope sender: `<>` is the null sender, an empty string; undefined when none is stated.
+ *
+ * @throws MailProxyError `validation_failed`
+ */
+export function returnPathOf({ return_path: path }: WireMessage): string | undefined {
+  if (path === null || path === undefined) return undefined;
+  const bare = path.startsWith('<') && path.endsWith('>') ? path.slice(1, -1) : path;
+  return path === '<>' ? '' : field('return_path', () => parseAddress(bare));
+}
+
+/**
  * The envelope: its sender is `return_path` (`<>` is the null sender) or the author.
  *
  * @throws MailProxyError `validation_failed`
  */
 export function envelopeOf(wire: WireMessage, from: Mailbox, to: string[]): Envelope {
-  const path = wire.return_path;
-  if (path === null || path === undefined) return { from: from.address, to };
-  const bare = path.startsWith('<') && path.endsWith('>') ? path.slice(1, -1) : path;
-  return { from: path === '<>' ? '' : field('return_path', () => parseAddress(bare)), to };
+  return { from: returnPathOf(wire) ?? from.address, to };
 }
 
 /**

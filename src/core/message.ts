@@ -9,6 +9,7 @@ import { parseMailboxList } from './mailbox.js';
 import { parseMessageId } from './message-id.js';
 import { authorOf, bodyOf, envelopeOf, fail, field, recipientsOf, scheduleOf } from './message-parts.js';
 import { parsePriority } from './priority.js';
+import { prepareRaw } from './raw-message.js';
 import { isRejectionCode, type RejectionCode } from './rejection-codes.js';
 import type { WireMessage } from './schemas/message.js';
 import type { ComposedMessage, Mailbox, Millis, NewMessage, Priority } from './types.js';
@@ -72,16 +73,9 @@ function composedOf(
   };
 }
 
-function build(wire: WireMessage, context: NormalizeContext): NewMessage {
-  if (wire.raw !== null && wire.raw !== undefined) {
-    fail(
-      'raw: Ready-made messages are not supported yet: give subject, body and attachments.',
-      'not_supported',
-    );
-  }
-  if (wire.tenant_id && wire.tenant_id !== context.tenantId) {
-    fail('tenant_id: The message names another tenant than the request.', 'tenant_mismatch');
-  }
+type Content = Pick<NewMessage, 'envelope' | 'contentKind' | 'content' | 'subject'>;
+
+function composedContent(wire: WireMessage, context: NormalizeContext): Content {
   const from = authorOf(wire, context.fallbackFrom);
   const { to, cc, all } = recipientsOf(wire);
   const envelope = envelopeOf(wire, from, all);
@@ -89,13 +83,24 @@ function build(wire: WireMessage, context: NormalizeContext): NewMessage {
   if (estimateSize(composed) > MAX_MESSAGE_BYTES) {
     fail(`The composed message would be larger than ${MAX_MESSAGE_SIZE}.`, 'body_too_large');
   }
+  const content = Buffer.from(JSON.stringify(composed));
+  return { envelope, contentKind: 'composed', content, subject: composed.subject };
+}
+
+function rawContent(wire: WireMessage, raw: string, now: Millis): Content {
+  const { envelope, bytes, subject } = prepareRaw(wire, raw, correlationValue(wire.id), now);
+  return { envelope, contentKind: 'raw', content: bytes, subject };
+}
+
+function build(wire: WireMessage, context: NormalizeContext): NewMessage {
+  if (wire.tenant_id && wire.tenant_id !== context.tenantId) {
+    fail('tenant_id: The message names another tenant than the request.', 'tenant_mismatch');
+  }
+  const raw = wire.raw ?? undefined;
   return {
     id: wire.id,
     accountId: wire.account_id ?? undefined,
-    envelope,
-    contentKind: 'composed',
-    content: Buffer.from(JSON.stringify(composed)),
-    subject: composed.subject,
+    ...(raw === undefined ? composedContent(wire, context) : rawContent(wire, raw, context.now)),
     priority: field('priority', () => parsePriority(wire.priority ?? context.defaultPriority)),
     ...scheduleOf(wire, context.now),
     batchCode: wire.batch_code ?? undefined,

@@ -17,7 +17,7 @@ const MESSAGES_A_STEP = 100;
 const SHORTEST_PAUSE_MS = 20;
 const REST_FACTOR = 10;
 const LONGEST_SLEEP_MS = 30_000;
-const CHARGES_EVERY_MS: Millis = 3_600_000;
+const FORGET_EVERY_MS: Millis = 3_600_000;
 
 /** Takes away what is no longer needed while the daemon runs: a short step, then a pause, and sleep when nothing is due. */
 export class CleanUp {
@@ -26,7 +26,9 @@ export class CleanUp {
   #turn: Promise<void> = Promise.resolve();
   #stopping = false;
   #failing = false;
-  #chargesAt: Millis = 0;
+  #forgottenAt: Millis = 0;
+  /** Whether there may be idempotency keys to forget. */
+  #requests = false;
   #charges: string | undefined = undefined;
 
   constructor(options: CleanUpOptions) {
@@ -59,7 +61,7 @@ export class CleanUp {
     try {
       const { handled, removed, nextAt } = await store.cleanUp(now(), retention, MESSAGES_A_STEP);
       if (removed > 0) log.debug(`Removed ${removed} message(s) whose retention is over`);
-      const more = (await this.#forgetCharges()) || handled > 0;
+      const more = (await this.#forget()) || handled > 0;
       this.#failing = false;
       if (more) return Math.max(SHORTEST_PAUSE_MS, REST_FACTOR * (performance.now() - begun));
       return Math.min(
@@ -73,12 +75,18 @@ export class CleanUp {
     }
   }
 
-  /** Now and then, scope by scope. Returns whether there is more to forget. */
-  async #forgetCharges(): Promise<boolean> {
+  /** Idempotency keys, then charges, now and then and bit by bit. Returns whether there is more to forget. */
+  async #forget(): Promise<boolean> {
     const { store, now } = this.#options;
     if (this.#charges === undefined) {
-      if (now() - this.#chargesAt < CHARGES_EVERY_MS) return false;
-      this.#chargesAt = now();
+      if (now() - this.#forgottenAt < FORGET_EVERY_MS) return false;
+      this.#forgottenAt = now();
+      this.#requests = true;
+    }
+    if (this.#requests) {
+      this.#charges = '';
+      this.#requests = await store.forgetRequests(now());
+      return true;
     }
     this.#charges = await store.forgetCharges(now(), this.#charges ?? '');
     return this.#charges !== undefined;

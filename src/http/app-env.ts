@@ -1,6 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import type { Context, MiddlewareHandler } from 'hono';
 import type { Principal } from '../services/authenticate.js';
+import type { Idempotency } from './route.js';
 
 /** Who calls, once authenticated. */
 export interface Caller {
@@ -22,6 +23,8 @@ export interface AppEnv {
     caller: Caller | undefined;
     /** The parsed body, not validated yet; undefined when there is none. */
     body: unknown;
+    /** The request's key, with the hash once the body is read; undefined without the header or on a route that takes none. */
+    idempotency: Idempotency | undefined;
     /** Whether the answer has the headers of every answer already. */
     isSecured: true | undefined;
     /** The tenant that the request is about; undefined is all, for an admin who names none. */

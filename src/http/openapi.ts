@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { ERROR_CODES, type ErrorCode } from '../core/errors.js';
 import { wireIdSchema } from '../core/schemas/account.js';
 import { errorAnswer } from './answers.js';
+import { idempotencyHeaders } from './idempotency-key.js';
 import { isAboutTenant } from './middleware/tenant-resolution.js';
 import { defineRoute, type Route } from './route.js';
 
@@ -54,6 +55,7 @@ function configOf(route: Route, errorSchema: z.ZodType): RouteConfig {
     request: {
       ...(route.params === undefined ? {} : { params: route.params }),
       ...(Object.keys(query.shape).length === 0 ? {} : { query }),
+      ...(route.takesIdempotencyKey === true ? { headers: idempotencyHeaders } : {}),
       ...(body === undefined
         ? {}
         : {

@@ -88,7 +88,11 @@ export function registerRoutes(app: OpenAPIHono<AppEnv>, deps: AppDeps, routes: 
       nameRoute(route.path),
       requireToken(route.who),
       tenantInUrl(route),
-      jsonBody({ expects: bodyOf(route), limit: deps.bodyLimit ?? DEFAULT_BODY_LIMIT }),
+      jsonBody({
+        expects: bodyOf(route),
+        limit: deps.bodyLimit ?? DEFAULT_BODY_LIMIT,
+        takesIdempotencyKey: route.takesIdempotencyKey === true,
+      }),
       tenantInBody(route),
       async (c) => {
         const call = () =>
@@ -100,6 +104,7 @@ export function registerRoutes(app: OpenAPIHono<AppEnv>, deps: AppDeps, routes: 
             params: c.req.param(),
             query: queryOf(c, route.who),
             body: c.get('body'),
+            idempotency: c.get('idempotency'),
           });
         // A rotation may have made a new key primary since the keys were read; nothing was changed without it.
         const answer = await call().catch(async (error: unknown) => {

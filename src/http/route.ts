@@ -27,6 +27,15 @@ export interface Call<W extends Who, P, Q, B> {
   params: P;
   query: Q;
   body: B;
+  /** What the client calls this request, so that it may be sent again; undefined without such a key. */
+  idempotency: Idempotency | undefined;
+}
+
+/** An `Idempotency-Key` and what it stands for. */
+export interface Idempotency {
+  key: string;
+  /** SHA-256 of the body, and of the tenant where the URL or the token names one. */
+  hash: Buffer;
 }
 
 /** A call before its parts are validated. */
@@ -38,6 +47,7 @@ export interface RawCall {
   params: unknown;
   query: unknown;
   body: unknown;
+  idempotency: Idempotency | undefined;
 }
 
 /** What is said of a route for people and the OpenAPI document, and how its request is read. */
@@ -55,6 +65,8 @@ export interface RouteShape {
   query?: z.ZodObject;
   /** Name of the path parameter that is a tenant's id, so that a token of another tenant is refused. */
   tenantParam?: string;
+  /** Whether an `Idempotency-Key` is read. */
+  takesIdempotencyKey?: true;
   /** The body; a route without one does not read it. */
   body?: z.ZodType;
   /** The body as the OpenAPI document shows it, where it is validated in other ways than by `body` alone. */
@@ -109,6 +121,7 @@ export function defineRoute<
         context: raw.context as Call<W, unknown, unknown, unknown>['context'],
         tenantId: raw.tenantId as TenantOf<W>,
         isAdmin: raw.isAdmin,
+        idempotency: raw.idempotency,
         params: (params === undefined ? undefined : validate(params, raw.params, 'path')) as Output<P>,
         query: readQuery(raw.query) as Output<Q>,
         body: (body === undefined ? undefined : validate(body, raw.body, 'body')) as Output<B>,

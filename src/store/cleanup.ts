@@ -1,3 +1,4 @@
+import { KEPT_MS } from '../core/keyed-request.js';
 import { LONGEST_WINDOW_MS } from '../core/rate-limit.js';
 import { cleanupStep, type FinalMessage, retentionStartsAt } from '../core/retention.js';
 import type { MessageState, Millis } from '../core/types.js';
@@ -43,6 +44,8 @@ export interface CleanupStore {
    * @returns Where to go on; undefined at the end.
    */
   forgetCharges(now: Millis, after: string): Promise<string | undefined>;
+  /** Forgets some idempotency keys that are too old to be answered. Returns whether there may be more. */
+  forgetRequests(now: Millis): Promise<boolean>;
 }
 
 /** Rows of recipients and history, and pages of content, that one transaction takes away. */
@@ -52,6 +55,7 @@ const PAGE_BYTES = 4096;
 const LOOKED_AT = 500;
 const MOST_REMOVED = 100;
 const SCOPES_A_STEP = 50;
+const REQUESTS_A_STEP = 100;
 
 interface Due extends FinalMessage {
   pk: number;
@@ -174,6 +178,13 @@ export function createCleanupStore(sql: Sql, writer: Writer): CleanupStore {
           scope = oldest.scope as string;
         }
         return scope;
+      }),
+    forgetRequests: (now) =>
+      writer.run(() => {
+        const { changes } = sql(
+          'DELETE FROM keyed_requests WHERE pk IN (SELECT pk FROM keyed_requests WHERE created_at <= ? ORDER BY created_at LIMIT ?)',
+        ).run(now - KEPT_MS, REQUESTS_A_STEP);
+        return changes === REQUESTS_A_STEP;
       }),
   };
 }

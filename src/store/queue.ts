@@ -3,6 +3,7 @@ import { LATE_AFTER_MS } from '../core/late.js';
 import type { RejectionCode } from '../core/rejection-codes.js';
 import type { MessageState, NewMessage } from '../core/types.js';
 import type { ClaimAtOnce } from './claim-at-once.js';
+import type { KeyedRequest, NoteRequest } from './keyed-requests.js';
 import type { TenantScope } from './scope.js';
 import type { Sql } from './statements.js';
 import { batchIsSuspended } from './suspended-sql.js';
@@ -20,6 +21,15 @@ export type EnqueueResult =
   | { queued: true; pk: number; replaced: boolean }
   | { queued: false; rejection: Rejection };
 
+/** A request with an idempotency key: what becomes of its messages is remembered in the transactions that store them. */
+export interface Receipt {
+  request: KeyedRequest;
+  /** Places of the messages in the request. */
+  places: readonly number[];
+  /** The request's whole answer, when nothing else is left of it than these messages; called in the transaction. */
+  answer?: ((results: readonly EnqueueResult[]) => string) | undefined;
+}
+
 /** The way in. */
 export interface QueueStore {
   /**
@@ -29,7 +39,12 @@ export interface QueueStore {
    *
    * @throws MailProxyError `tenant_not_found`; `store_unavailable`, and then the last of them were not stored.
    */
-  enqueue(scope: TenantScope, messages: readonly NewMessage[], now: number): Promise<EnqueueResult[]>;
+  enqueue(
+    scope: TenantScope,
+    messages: readonly NewMessage[],
+    now: number,
+    receipt?: Receipt,
+  ): Promise<EnqueueResult[]>;
   /** Why a message has no account to go out through, or undefined when it has one. */
   accountProblem(
     scope: TenantScope,
@@ -63,7 +78,12 @@ function shortParts(messages: readonly NewMessage[]): NewMessage[][] {
 }
 
 /** The queue's entrance over one connection. */
-export function createQueueStore(sql: Sql, writer: Writer, atOnce: ClaimAtOnce): QueueStore {
+export function createQueueStore(
+  sql: Sql,
+  writer: Writer,
+  atOnce: ClaimAtOnce,
+  noteRequest: NoteRequest,
+): QueueStore {
   const reject = (id: string, code: Rejection['code'], reason: string): EnqueueResult => ({
     queued: false,
     rejection: { id, reason, code },
@@ -207,14 +227,37 @@ export function createQueueStore(sql: Sql, writer: Writer, atOnce: ClaimAtOnce):
     return { stored, sendClaimed: atOnce.claimFor(found.map(({ pk }) => pk)) };
   };
 
+  /** `first` is the place of the part among the messages. */
+  const remember = (
+    { request, places, answer }: Receipt,
+    first: number,
+    stored: readonly EnqueueResult[],
+    now: number,
+  ): void => {
+    if (answer !== undefined && stored.length === places.length) {
+      noteRequest.answer(request, answer(stored), now);
+      return;
+    }
+    const outcomes = stored.map((result, index) => {
+      const at = places[first + index] as number;
+      return result.queued ? { at } : { at, rejection: result.rejection };
+    });
+    noteRequest.part(request, outcomes, now);
+  };
+
   return {
-    async enqueue(scope, messages, now) {
+    async enqueue(scope, messages, now, receipt) {
       const results: EnqueueResult[] = [];
       // One after the other: all at once they would be one long transaction again.
       for (const part of shortParts(messages)) {
-        const { stored, sendClaimed } = await writer.run(() => enqueuePart(scope.tenantId, part, now), {
-          isRepeatable: true,
-        });
+        const { stored, sendClaimed } = await writer.run(
+          () => {
+            const done = enqueuePart(scope.tenantId, part, now);
+            if (receipt !== undefined) remember(receipt, results.length, done.stored, now);
+            return done;
+          },
+          { isRepeatable: true },
+        );
         results.push(...stored);
         sendClaimed();
       }

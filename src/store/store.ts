@@ -9,6 +9,7 @@ import { type CleanupStore, createCleanupStore } from './cleanup.js';
 import { type Db, openDatabase } from './database.js';
 import { createDeleteMessages, type DeleteMessages } from './delete-messages.js';
 import { createReadHoldFacts, type ReadHoldFacts } from './hold-facts.js';
+import { createKeyedRequestStore, createNoteRequest, type KeyedRequestStore } from './keyed-requests.js';
 import { createKeyStore, type KeyStore } from './keys.js';
 import { createLaneStateStore, type LaneStateStore } from './lane-states.js';
 import { createNoteEvent } from './message-events.js';
@@ -42,6 +43,7 @@ export interface Store {
   readonly accounts: AccountStore;
   readonly messages: MessageStore;
   readonly queue: QueueStore;
+  readonly keyedRequests: KeyedRequestStore;
   readonly claims: ClaimStore;
   readonly laneStates: LaneStateStore;
   readonly holdFacts: ReadHoldFacts;
@@ -71,6 +73,7 @@ function storeOver(db: Db): Store {
   const { store: audit, append } = createAuditStore(sql, writer);
   const secrets = createSecretStore(sql, writer);
   const note = createNoteEvent(sql);
+  const noteRequest = createNoteRequest(sql);
   const claiming = createClaiming(sql);
   const atOnce = createClaimAtOnce(claiming);
   return {
@@ -82,7 +85,8 @@ function storeOver(db: Db): Store {
     tokens: createTokenStore(sql, writer, append),
     accounts: createAccountStore(sql, writer, append),
     messages: createMessageStore(sql),
-    queue: createQueueStore(sql, writer, atOnce),
+    queue: createQueueStore(sql, writer, atOnce, noteRequest),
+    keyedRequests: createKeyedRequestStore(sql, writer, noteRequest),
     claims: createClaimStore(sql, writer, claiming, atOnce),
     laneStates: createLaneStateStore(sql, writer),
     holdFacts: createReadHoldFacts(sql),

@@ -77,6 +77,9 @@ export function withoutSecrets(stored: StoredTenant): Tenant {
   return tenant;
 }
 
+/** Records of idempotency keys that go in one transaction, each with its parts. */
+const REQUESTS_A_STEP = 200;
+
 /** Tenants over one connection. */
 export function createTenantStore(sql: Sql, writer: Writer, append: AppendAudit): TenantStore {
   const pick = createPickMessages(sql);
@@ -149,6 +152,10 @@ export function createTenantStore(sql: Sql, writer: Writer, append: AppendAudit)
     const { pks } = pick('SELECT pk FROM messages WHERE tenant_id = ? ORDER BY pk', tenantId);
     for (const pk of pks) sql('DELETE FROM messages WHERE pk = ?').run(pk);
     if (pks.length > 0) return 'more';
+    const forgotten = sql(
+      'DELETE FROM keyed_requests WHERE pk IN (SELECT pk FROM keyed_requests WHERE tenant_id = ? LIMIT ?)',
+    ).run(tenantId, REQUESTS_A_STEP);
+    if (forgotten.changes > 0) return 'more';
     const accounts = sql('SELECT pk FROM accounts WHERE tenant_id = ?').all(tenantId);
     const scopes = [tenantRateScope(tenantId), ...accounts.map(({ pk }) => accountRateScope(pk as number))];
     if (scopes.some((scope) => ledger.forget(scope))) return 'more';

@@ -159,6 +159,21 @@ describe('the clean-up', () => {
     expect(count('messages')).toBe(250);
   });
 
+  it('forgets idempotency keys that are too old, bit by bit, and no others', async () => {
+    const remember = temp.raw.prepare(
+      "INSERT INTO keyed_requests (scope, key, hash, created_at) VALUES ('admin', ?, x'00', ?)",
+    );
+    for (let n = 0; n < 250; n++) remember.run(`old${n}`, NOON - DAY);
+    remember.run('young', NOON - DAY + 1);
+    const none = () => undefined;
+    const log = { debug: none, info: none, warn: none, error: none };
+    const cleanUp = new CleanUp({ store: temp.store.cleanup, retention: WEEK, now: () => NOON, log });
+    cleanUp.start();
+    await until(() => count('keyed_requests') === 1, 'the old ones are gone');
+    await cleanUp.stop();
+    expect(temp.raw.prepare('SELECT key FROM keyed_requests').all()).toEqual([{ key: 'young' }]);
+  });
+
   it('says once that it cannot work, and works again by itself', async () => {
     const lines: string[] = [];
     const none = () => undefined;

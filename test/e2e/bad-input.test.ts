@@ -257,7 +257,7 @@ describe.concurrent('22: the API refuses at once', () => {
       [{ tenant_id: 'nosuch' }, 'tenant_not_found'],
       [{ attachments: [{ filename: 'passwd', storage_path: '/etc/passwd' }] }, 'not_supported'],
       [{ attachments: [{ filename: 'x', path: '/etc/passwd' }] }, 'validation_failed'],
-      [{ raw: 'QQ==' }, 'not_supported'],
+      [{ raw: 'QQ==' }, 'validation_failed'],
     ];
     for (const [change, code] of bad) {
       const { status, json } = await callApi(url, admin, 'POST', '/commands/add-messages', {

@@ -112,7 +112,12 @@ export const messageSchema = z.strictObject({
     ),
   batch_code: noControls(255).nullish(),
   attachments: z.array(attachmentSchema).max(1000).nullish(),
-  raw: z.string().nullish().describe('A whole RFC 5322 message in base64. Not supported yet.'),
+  raw: z
+    .string()
+    .nullish()
+    .describe(
+      'A whole RFC 5322 message in base64, in place of subject, body, attachments and headers. Its own fields name sender and recipients, unless `from` (or `return_path`), or `to`, `cc` or `bcc` do: these are the envelope then. Bcc is removed.',
+    ),
 });
 
 /** A message that has the right shape. */

@@ -1,5 +1,6 @@
 import { MailProxyError } from '../../core/errors.js';
 import type { AppContext, Middleware } from '../app-env.js';
+import { idempotencyKey, requestHash } from '../idempotency-key.js';
 import { parseJson } from '../json.js';
 import { readBody } from '../read-body.js';
 import { requestHeader } from '../request-header.js';
@@ -13,6 +14,7 @@ export interface JsonBodyOptions {
   expects: 'none' | 'optional' | 'required';
   /** In bytes. */
   limit: number;
+  takesIdempotencyKey?: boolean;
 }
 
 function hasBody(c: AppContext): boolean {
@@ -39,15 +41,19 @@ function requireJsonType(contentType: string | undefined, encoding: string | und
 /**
  * Makes the middleware that reads a JSON body.
  *
- * @throws MailProxyError `unsupported_media_type`, `body_too_large` or `invalid_json`.
+ * @throws MailProxyError `unsupported_media_type`, `body_too_large` or `invalid_json`; `validation_failed` for an `Idempotency-Key` that is none.
  */
-export function jsonBody({ expects, limit }: JsonBodyOptions): Middleware {
+export function jsonBody({ expects, limit, takesIdempotencyKey = false }: JsonBodyOptions): Middleware {
   return async function readJsonBody(c, next) {
     if (expects === 'required' || (expects === 'optional' && hasBody(c))) {
+      // Refused before a large body is read for nothing.
+      const key = takesIdempotencyKey ? idempotencyKey(c) : undefined;
       requireJsonType(requestHeader(c, 'content-type'), requestHeader(c, 'content-encoding'));
       const announced = requestHeader(c, 'content-length');
       const isChunked = requestHeader(c, 'transfer-encoding') !== undefined;
-      c.set('body', parseJson(await readBody(c.req.raw, limit, { announced, isChunked })));
+      const bytes = await readBody(c.req.raw, limit, { announced, isChunked });
+      c.set('body', parseJson(bytes));
+      if (key !== undefined) c.set('idempotency', { key, hash: requestHash(c.get('tenantId'), bytes) });
     }
     await next();
   };

@@ -6,10 +6,12 @@ import {
   addMessagesDocSchema,
 } from '../../core/schemas/message.js';
 import { eventToWire, holdToWire, messageToWire } from '../../core/wire.js';
+import { addMessagesOnce } from '../../services/add-messages-once.js';
 import { enqueueMessages } from '../../services/enqueue-messages.js';
 import { explainOf } from '../../services/explain-message.js';
 import { listMessages } from '../../services/list-messages.js';
 import { messageHistory } from '../../services/message-history.js';
+import { tenantScope } from '../../store/scope.js';
 import { eventAnswer, holdAnswer, messageAnswer, messageStatus, okField } from '../answers.js';
 import { messageName as name, nextCursorSchema, numericCursor, pageQuery, queryBoolean } from '../query.js';
 import { defineRoute, type Route } from '../route.js';
@@ -21,23 +23,30 @@ export const messageRoutes: readonly Route[] = [
     path: '/commands/add-messages',
     who: 'any-token',
     summary: 'Queue a batch of messages; answered only after they are on disk.',
-    description: 'One bad message never stops the others: it is listed in `rejected`.',
+    description:
+      'One bad message never stops the others: it is listed in `rejected`. A request with an `Idempotency-Key` that is sent again while the first is under way waits for it and gets its answer; a request that failed as a whole is not remembered.',
+    takesIdempotencyKey: true,
     body: addMessagesBodySchema,
     bodyDoc: addMessagesDocSchema,
     answer: addMessagesAnswerSchema,
-    errors: ['not_supported'],
-    async handler({ deps, context, tenantId, isAdmin, body }) {
-      const { queued, rejected } = await enqueueMessages(
-        context,
-        {
-          messages: body.messages,
-          defaultPriority: body.default_priority ?? undefined,
-          tenantId,
-          anyTenant: isAdmin,
-        },
-        deps.defaultPriority,
-      );
-      if (queued > 0) deps.wake();
+    errors: ['not_supported', 'idempotency_conflict'],
+    async handler({ deps, context, tenantId, isAdmin, body, idempotency }) {
+      const batch = {
+        messages: body.messages,
+        defaultPriority: body.default_priority ?? undefined,
+        tenantId,
+        anyTenant: isAdmin,
+      };
+      const about = tenantId === undefined ? undefined : tenantScope(tenantId);
+      const { queued, rejected, isKnown } =
+        idempotency === undefined
+          ? { ...(await enqueueMessages(context, batch, deps.defaultPriority)), isKnown: false }
+          : await addMessagesOnce(context, batch, deps.defaultPriority, {
+              ...idempotency,
+              scope: isAdmin || about === undefined ? 'admin' : about,
+              about,
+            });
+      if (queued > 0 && !isKnown) deps.wake();
       return { ok: true as const, queued, rejected };
     },
   }),
