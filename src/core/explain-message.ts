@@ -23,7 +23,9 @@ export interface HoldFacts {
   tenantSuspendedAt: Millis | null;
   batchSuspendedAt: Millis | null;
   /** Null when the account is gone. */
-  account: { limitBehavior: LimitBehavior } | null;
+  account: { limitBehavior: LimitBehavior; maxConnections: number } | null;
+  /** Messages of its lane that are being sent. */
+  sending: number;
   /** As the daemon published it; null when there is nothing to say. */
   lane: { failures: number; openUntil: Millis; reason: string | null; held: string | null } | null;
   windows: readonly ChargedWindow[];
@@ -149,12 +151,21 @@ function timedHolds(facts: HoldFacts, sending: SendingState, now: Millis): Ranke
       null,
     );
   }
+  const most = facts.account?.maxConnections ?? 1;
+  if (facts.state === 'ready' && facts.sending >= most) {
+    const all = most === 1 ? 'The one connection' : `All ${most} connections`;
+    add(
+      'connections',
+      `${all} of its account "${facts.accountId}" ${most === 1 ? 'is' : 'are'} in use: it goes when one is free.`,
+      null,
+    );
+  }
   return holds;
 }
 
 function waitingHold({ deferredAt, dueAt, retryCount, error }: HoldFacts): [HoldGate, string] {
   if (retryCount === 0 && deferredAt === dueAt) return ['deferred_time', HOLD_GATES.deferred_time];
-  const last = error === null ? '' : ` Last: ${error}`;
+  const last = error === null ? '' : ` Last: ${/[.!?]$/.test(error) ? error : `${error}.`}`;
   return ['retry', `It waits for attempt ${retryCount + 1}.${last}`];
 }
 

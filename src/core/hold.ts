@@ -13,6 +13,7 @@ export const HOLD_GATES = {
   account_held: 'The password of its account does not open.',
   account_missing: 'Its account does not exist any more.',
   queue: 'Others of its account go before it.',
+  connections: 'All connections of its account are in use.',
   sending: 'It is being sent.',
   uncertain: 'A person has to say what became of it.',
   final: 'It was sent, or ended in error.',

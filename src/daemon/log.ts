@@ -61,7 +61,7 @@ interface Entry {
   level: number;
   time: number;
   msg: string;
-  err?: { message?: string; stack?: string };
+  err?: { message?: string; stack?: string; type?: string };
   route?: unknown;
   ms?: unknown;
   token?: unknown;
@@ -72,7 +72,9 @@ interface Entry {
 export function textLine(json: string): string {
   const entry = JSON.parse(json) as Entry;
   const level = (LEVEL_NAMES[entry.level] ?? 'INFO').padEnd(5);
-  const cause = entry.err?.stack ?? entry.err?.message;
+  // A failure of the interface is a sentence for people; where it was thrown says nothing.
+  const cause =
+    entry.err?.type === 'MailProxyError' ? entry.err.message : (entry.err?.stack ?? entry.err?.message);
   const said = `${entry.msg}${fieldsOf(entry)}`;
   const text = cause === undefined ? said : `${said}: ${cause}`;
   return `${new Date(entry.time).toISOString()} ${level} - ${visible(text)}\n`;

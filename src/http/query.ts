@@ -17,7 +17,7 @@ export const messageName = z
 export const pageQuery = {
   limit: z
     .string()
-    .regex(/^\d{1,4}$/, 'Must be a whole number.')
+    .regex(/^\d{1,4}$/, 'Must be a whole number, 1 to 1000.')
     .transform(Number)
     .pipe(z.int().min(1).max(1000))
     .default(100)

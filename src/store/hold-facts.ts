@@ -22,6 +22,11 @@ export function createReadHoldFacts(sql: Sql): ReadHoldFacts {
          AND (priority, due_at, pk) < (?, ?, ?) LIMIT ${MOST_COUNTED + 1})`,
     ).get(row.account_pk, row.priority, row.due_at, row.pk)?.n as number;
 
+  const countSending = (row: Record<string, unknown>): number =>
+    (sql(
+      "SELECT SUM(n) AS n FROM message_counts WHERE account_pk = ? AND tenant_id = ? AND state = 'sending'",
+    ).get(row.account_pk, row.tenant_id)?.n ?? 0) as number;
+
   const countInLine = (row: Record<string, unknown>): number =>
     sql(
       `SELECT COUNT(*) AS n FROM (SELECT 1 FROM messages WHERE account_pk = ? AND state = 'ready' AND pk <> ?
@@ -65,7 +70,7 @@ export function createReadHoldFacts(sql: Sql): ReadHoldFacts {
 
   return async ({ tenantId }, id) => {
     const row = sql(
-      `SELECT m.*, active, limit_hourly, limit_daily, limit_minute, limit_hour, limit_day, limit_behavior,
+      `SELECT m.*, active, limit_hourly, limit_daily, limit_minute, limit_hour, limit_day, limit_behavior, max_connections,
              failures, open_until, reason, held
            FROM messages AS m JOIN tenants AS t ON t.id = m.tenant_id LEFT JOIN accounts AS a ON a.pk = m.account_pk
              LEFT JOIN lane_states AS l ON l.account_pk = m.account_pk
@@ -87,7 +92,14 @@ export function createReadHoldFacts(sql: Sql): ReadHoldFacts {
       tenantActive: row.active === 1,
       tenantSuspendedAt: suspendedAt(tenantId, ''),
       batchSuspendedAt: batchCode === null ? null : suspendedAt(tenantId, batchCode),
-      account: row.limit_behavior === null ? null : { limitBehavior: row.limit_behavior as LimitBehavior },
+      account:
+        row.limit_behavior === null
+          ? null
+          : {
+              limitBehavior: row.limit_behavior as LimitBehavior,
+              maxConnections: row.max_connections as number,
+            },
+      sending: isInLine ? countSending(row) : 0,
       lane: laneOf(row),
       windows: isInLine ? windowsOf(row) : [],
       ahead: isInLine ? countAhead(row) : 0,

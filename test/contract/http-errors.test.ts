@@ -230,6 +230,7 @@ test("what is the operator's affair is told to the operator; a tenant learns the
 test('the OpenAPI document lists every route, every code and the token header', async () => {
   expect((await server.request('GET', '/openapi.json')).status).toBe(401);
   const { json } = await server.request('GET', '/openapi.json', { token: ACME });
+  expect(JSON.stringify(json)).toMatch(/"priority":\{"anyOf":\[.*?\[0\].*?\[1\].*?\[2\].*?\[3\]/);
   expect(json.openapi).toBe('3.1.0');
   expect(json).toMatchObject({
     components: { securitySchemes: { ApiToken: { type: 'apiKey', in: 'header', name: 'X-API-Token' } } },

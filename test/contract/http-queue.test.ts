@@ -70,7 +70,26 @@ describe('suspend and activate', () => {
     });
   });
 
+  test('the body may say what the query says', async () => {
+    expect((await post('/commands/suspend', { batch_code: 'Q1' })).json).toMatchObject({
+      suspended_batches: ['Q1'],
+      tenant_suspended: false,
+    });
+    expect((await post('/commands/suspend', { tenant_id: 'acme' }, ADMIN)).json).toMatchObject({
+      suspended_batches: ['*', 'Q1'],
+    });
+    expect((await post('/commands/activate', { keep_batches: true })).json).toMatchObject({
+      suspended_batches: ['Q1'],
+    });
+    expect((await post('/commands/activate?batch_code=Q1', { batch_code: 'Q1' })).json).toMatchObject({
+      suspended_batches: [],
+    });
+  });
+
   test('what cannot be meant is refused', async () => {
+    expect((await post('/commands/suspend?batch_code=Q1', { batch_code: 'Q2' })).status).toBe(422);
+    expect((await post('/commands/suspend', { batch: 'Q1' })).status).toBe(422);
+    expect((await post('/commands/activate', 'garbage')).status).toBe(422);
     expect((await post('/commands/suspend', undefined, ADMIN)).status).toBe(422);
     expect((await post('/commands/suspend?batch_code=')).status).toBe(422);
     expect((await post('/commands/suspend?batch=Q1')).status).toBe(422);

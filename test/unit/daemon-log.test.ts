@@ -64,6 +64,17 @@ describe('a line of the text log', () => {
       /It failed: Error: broken {2}| {5}at x\n$/,
     );
   });
+
+  test('says what is for people without where it was thrown', () => {
+    const err = {
+      type: 'MailProxyError',
+      message: 'The disk is full.',
+      stack: 'MailProxyError: x\n    at y',
+    };
+    expect(textLine(JSON.stringify({ level: 50, time, msg: 'It waits', err }))).toMatch(
+      /It waits: The disk is full\.\n$/,
+    );
+  });
 });
 
 test('a log writes what its level lets through, as text or as JSON', () => {

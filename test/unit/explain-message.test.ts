@@ -19,7 +19,8 @@ const facts = (changes: Partial<HoldFacts> = {}): HoldFacts => ({
   tenantActive: true,
   tenantSuspendedAt: null,
   batchSuspendedAt: null,
-  account: { limitBehavior: 'defer' },
+  account: { limitBehavior: 'defer', maxConnections: 2 },
+  sending: 0,
   lane: null,
   windows: [],
   ahead: 0,
@@ -104,6 +105,7 @@ describe('what holds a message', () => {
     ],
     ['others', { ahead: 12 }, 'queue', null, /^12 messages go/],
     ['one other', { ahead: 1 }, 'queue', null, /^1 message goes/],
+    ['its connections', { sending: 2 }, 'connections', null, /^All 2 connections .* are in use/],
     ['very many others', { ahead: 10_001 }, 'queue', null, /^more than 10,000 messages/],
     ['that it is sent', { state: 'sending' }, 'sending', null, /being sent/],
     ['a person', { state: 'uncertain', error: 'cut' }, 'uncertain', null, /messages resolve.*cut/],
@@ -150,7 +152,7 @@ describe('of several', () => {
 
 describe('a limit', () => {
   test('that rejects ends what is over it', () => {
-    const account = { limitBehavior: 'reject' } as const;
+    const account = { limitBehavior: 'reject', maxConnections: 2 } as const;
     const windows = [full('account', MINUTE)];
     expect(explain({ account, windows })).toMatchObject({
       gate: 'rate_limit',

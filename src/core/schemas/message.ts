@@ -37,7 +37,8 @@ export const timestampSchema = z
 
 /** A priority on the wire: its number or its name. */
 export const prioritySchema = z
-  .union([z.literal([0, 1, 2, 3]), z.enum(PRIORITY_NAMES)], {
+  // One literal each: of a list of numbers the OpenAPI document would show the first alone.
+  .union([z.literal(0), z.literal(1), z.literal(2), z.literal(3), z.enum(PRIORITY_NAMES)], {
     error: 'Must be 0, 1, 2, 3, "immediate", "high", "medium" or "low".',
   })
   .describe('0 `immediate`, 1 `high`, 2 `medium`, 3 `low`.');
