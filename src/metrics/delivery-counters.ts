@@ -63,7 +63,7 @@ export class DeliveryCounters implements DeliveryEvents {
       named.map(({ labels, counts }) => ({ labels, value: counts[what] }));
     const attempts = [...this.#attempts].map(([reply_class, value]) => ({ labels: { reply_class }, value }));
     return [
-      counter('gmp_sent_total', 'Messages that all their recipients were accepted of.', of('sent')),
+      counter('gmp_sent_total', 'Messages that were accepted for all their recipients.', of('sent')),
       counter('gmp_errors_total', 'Messages that ended in error.', of('errors')),
       counter(
         'gmp_deferred_total',
