@@ -269,6 +269,13 @@ describe('who may scrape', () => {
     expect(await status({ token: 'wrong', ...bearer(`Bearer ${ADMIN}`) })).toBe(401);
   });
 
+  test('as the OpenAPI document says', async () => {
+    const { json } = await it.server.request('GET', '/openapi.json', { token: ADMIN });
+    const { get } = (json.paths as Record<string, { get: Record<string, unknown> }>)['/metrics'] ?? {};
+    expect(get?.security).toEqual([{ ApiToken: [] }, { BearerToken: [] }]);
+    expect(get?.responses).toMatchObject({ 200: { content: { 'text/plain': {} } } });
+  });
+
   test('and no other route takes a bearer token', async () => {
     expect((await it.server.request('GET', '/status', bearer(`Bearer ${ADMIN}`))).status).toBe(401);
   });
