@@ -13,6 +13,7 @@ import { createDestinationGuard } from '../delivery/destination-guard.js';
 import { Dispatcher } from '../delivery/dispatcher.js';
 import { createThreadSender } from '../delivery/thread-sender.js';
 import { createApp } from '../http/create-app.js';
+import { createMetrics } from '../metrics/metrics.js';
 import { checkAdminToken, settleAdminToken } from '../services/admin-token.js';
 import { AuthAudit } from '../services/auth-audit.js';
 import { discardIfNew } from '../services/discard-new-server.js';
@@ -105,6 +106,14 @@ async function compose(options: DaemonOptions, undo: Array<() => unknown>): Prom
   const guard = createDestinationGuard(parseAllowance(allowPrivate));
   const sender = createThreadSender({ allowPrivate, failPoint }, log);
   undo.push(() => sender.close());
+  const metrics = createMetrics({
+    store,
+    now: Date.now,
+    startedAt,
+    version: VERSION,
+    lanes: () => dispatcher.standings,
+  });
+  undo.push(() => metrics.stop());
   const dispatcher = new Dispatcher({
     store,
     sender,
@@ -114,6 +123,7 @@ async function compose(options: DaemonOptions, undo: Array<() => unknown>): Prom
     random: Math.random,
     log,
     owner: randomUUID(),
+    events: metrics.deliveries,
   });
   const auditLog = await AuditLog.open(store, log);
   const authAudit = new AuthAudit({ store, now: Date.now, log, onWritten: () => auditLog.tell() });
@@ -137,6 +147,7 @@ async function compose(options: DaemonOptions, undo: Array<() => unknown>): Prom
     defaultPriority: config.defaultPriority,
     retention: config.retention,
     log,
+    metrics,
   });
   const { port, url } = listener;
   await remember(store, config, port, by);
@@ -203,6 +214,7 @@ async function compose(options: DaemonOptions, undo: Array<() => unknown>): Prom
       await closed;
       await cleanUp.stop();
       await authAudit.close();
+      metrics.stop();
       await store.close();
       removeRunState(paths.runState);
       lock.release();

@@ -1,11 +1,13 @@
 import { MailProxyError } from '../core/errors.js';
 import { failPoint } from '../core/fail-points.js';
 import type { Log } from '../core/log.js';
+import { type ReplyClass, replyClassOf } from '../core/reply-class.js';
 import { SmtpFailure } from '../core/smtp-outcome.js';
 import type { Millis, RandomSource } from '../core/types.js';
 import { judgeFailure } from '../core/verdict.js';
-import type { Claim, Settlement } from '../store/claim-types.js';
+import type { Claim, Settled, Settlement } from '../store/claim-types.js';
 import type { Store } from '../store/store.js';
+import type { DeliveryEvents } from './delivery-events.js';
 import { explainFailure } from './explain-failure.js';
 import type { Lane } from './lane.js';
 import type { Order } from './sender.js';
@@ -18,6 +20,8 @@ export interface DeliveryOptions {
   now(): Millis;
   random: RandomSource;
   log: Log;
+  /** Told what became of messages. */
+  events: DeliveryEvents;
   /** Whether the daemon is ending: an outcome that cannot be written is not waited for longer then. */
   isStopping(): boolean;
   /** Called when the state of a lane's breaker changed. */
@@ -25,6 +29,12 @@ export interface DeliveryOptions {
 }
 
 const SETTLE_RETRY_MS = 1000;
+
+/** How an attempt ended: what is to be written down, and what the server answered if it was asked. */
+interface Attempt {
+  settlement: Settlement;
+  replyClass?: ReplyClass | undefined;
+}
 
 /** Thrown in place of the mark when the message was taken back, or a newer claim has it: its body must not go out. */
 class ClaimLost extends Error {}
@@ -53,9 +63,9 @@ export class Delivery {
     isCommitted?: Promise<boolean>,
   ): Promise<Settlement['next']['kind'] | undefined> {
     const { log } = this.#options;
-    let settlement: Settlement;
+    let attempt: Attempt;
     try {
-      settlement = await this.#attempt(lane, claim, isCommitted);
+      attempt = await this.#attempt(lane, claim, isCommitted);
     } catch (error) {
       if (error instanceof ClaimLost) {
         onFree();
@@ -63,25 +73,23 @@ export class Delivery {
       }
       // Nothing may spin on a poison message: what cannot be explained ends it, and says so.
       log.error(`Message '${claim.id}' of tenant '${claim.tenantId}' failed unexpectedly`, { err: error });
-      settlement = failureOf(
-        claim,
-        'The message could not be sent because of an internal error; see the log.',
-      );
+      const reason = 'The message could not be sent because of an internal error; see the log.';
+      attempt = { settlement: failureOf(claim, reason) };
     }
     if ((await isCommitted) === false) {
       onFree();
       return undefined;
     }
     failPoint('answered');
-    await this.#settle(claim, settlement, lane, onFree);
+    await this.#settle(claim, attempt, lane, onFree);
     failPoint('settled');
-    return settlement.next.kind;
+    return attempt.settlement.next.kind;
   }
 
-  async #attempt(lane: Lane, claim: Claim, isCommitted?: Promise<boolean>): Promise<Settlement> {
+  async #attempt(lane: Lane, claim: Claim, isCommitted?: Promise<boolean>): Promise<Attempt> {
     const { store, now, random, log, onBreaker } = this.#options;
     const pool = lane.pool;
-    if (pool === undefined) return releaseOf(claim, null);
+    if (pool === undefined) return { settlement: releaseOf(claim, null) };
     const order: Order = {
       envelope: { from: claim.envelopeFrom, to: claim.recipients.map(({ address }) => address) },
       kind: claim.contentKind,
@@ -104,11 +112,13 @@ export class Delivery {
       }
       // What went through a connection of before says nothing about the account as it is now.
       if (pool === lane.pool) this.#noteVerifiedTls(lane);
-      return settlementOf(claim, outcome, { now: now(), random, server: lane.account });
+      const settlement = settlementOf(claim, outcome, { now: now(), random, server: lane.account });
+      return { settlement, replyClass: replyClassOf(outcome) };
     } catch (error) {
-      if (error instanceof MailProxyError && error.code === 'cancelled') return releaseOf(claim, null);
+      if (error instanceof MailProxyError && error.code === 'cancelled')
+        return { settlement: releaseOf(claim, null) };
       if (error instanceof MailProxyError && error.code === 'store_unavailable')
-        return releaseOf(claim, error.message);
+        return { settlement: releaseOf(claim, error.message) };
       if (!(error instanceof SmtpFailure) || judgeFailure(error).kind !== 'account-trouble') throw error;
       const reason = explainFailure(error, lane.account);
       // Trouble with a password that was changed meanwhile says nothing about the new one.
@@ -116,7 +126,7 @@ export class Delivery {
         onBreaker(lane);
         log.warn(`Account '${lane.account.id}' of tenant '${lane.tenantId}' waits: ${reason}`);
       }
-      return releaseOf(claim, reason);
+      return { settlement: releaseOf(claim, reason), replyClass: 'connection' };
     }
   }
 
@@ -136,34 +146,42 @@ export class Delivery {
    * Writes the result, however long the disk needs: a known outcome is never dropped while this process lives. While the
    * disk fails the message keeps its place: no more outcomes than connections are ever unwritten.
    */
-  async #settle(claim: Claim, settlement: Settlement, lane: Lane, onFree: () => void): Promise<void> {
+  async #settle(claim: Claim, attempt: Attempt, lane: Lane, onFree: () => void): Promise<void> {
     const { store, now, log } = this.#options;
-    const written = store.claims.settle(settlement, now());
+    const written = store.claims.settle(attempt.settlement, now());
     onFree();
     try {
-      if (await written) logOutcome(log, claim, settlement);
+      this.#tell(claim, attempt, await written);
       return;
     } catch (error) {
       log.error(`The outcome of message '${claim.id}' waits to be written`, { err: error });
       if (!isDiskTrouble(error)) return;
     }
     lane.active++;
-    await this.#settleLater(claim, settlement);
+    await this.#settleLater(claim, attempt);
     lane.active--;
   }
 
-  async #settleLater(claim: Claim, settlement: Settlement): Promise<void> {
-    const { store, now, log, isStopping } = this.#options;
+  async #settleLater(claim: Claim, attempt: Attempt): Promise<void> {
+    const { store, now, isStopping } = this.#options;
     for (let isLast = false; !isLast; ) {
       isLast = isStopping();
       await new Promise((resolve) => setTimeout(resolve, SETTLE_RETRY_MS));
       try {
-        if (await store.claims.settle(settlement, now())) logOutcome(log, claim, settlement);
+        this.#tell(claim, attempt, await store.claims.settle(attempt.settlement, now()));
         return;
       } catch (error) {
         if (!isDiskTrouble(error)) return;
       }
     }
+  }
+
+  /** What was dropped since a newer claim has the message is nobody's news. */
+  #tell(claim: Claim, { settlement, replyClass }: Attempt, as: Settled | false): void {
+    if (as === false) return;
+    const { events, log, now } = this.#options;
+    events.settled(claim.accountPk, { as, replyClass, sinceDue: now() - claim.firstDueAt });
+    logOutcome(log, claim, settlement);
   }
 }
 

@@ -5,8 +5,9 @@ import type { Millis, RandomSource } from '../core/types.js';
 import type { Claimer } from '../store/claim-at-once.js';
 import type { ByteBudget, Claim, ClaimResult, Lane as LaneKey } from '../store/claim-types.js';
 import { Delivery } from './delivery.js';
+import { type DeliveryEvents, NO_EVENTS } from './delivery-events.js';
 import { InFlight } from './in-flight.js';
-import type { Lane } from './lane.js';
+import type { Lane, LaneStanding } from './lane.js';
 import { Lanes, type LanesOptions } from './lanes.js';
 import { ReadyLanes } from './ready-lanes.js';
 
@@ -15,6 +16,8 @@ export interface DispatcherOptions extends LanesOptions {
   random: RandomSource;
   /** Name of this process in the claims it makes. */
   owner: string;
+  /** Told what became of messages. */
+  events?: DeliveryEvents;
 }
 
 /** What is claimed in one commit with what it stores. */
@@ -37,6 +40,7 @@ const SETTLE_RETRY_MS = 1000;
  */
 export class Dispatcher {
   readonly #options: DispatcherOptions;
+  readonly #events: DeliveryEvents;
   readonly #delivery: Delivery;
   readonly #lanes: Lanes;
   readonly #ready = new ReadyLanes();
@@ -58,13 +62,15 @@ export class Dispatcher {
 
   constructor(options: DispatcherOptions) {
     this.#options = options;
-    const { store, now, random, log } = options;
+    const { store, now, random, log, events = NO_EVENTS } = options;
+    this.#events = events;
     this.#lanes = new Lanes(options);
     this.#delivery = new Delivery({
       store,
       now,
       random,
       log,
+      events,
       isStopping: () => this.#stopping,
       onBreaker: (lane) => this.#breakerChanged(lane),
     });
@@ -73,6 +79,15 @@ export class Dispatcher {
   /** Whether it claims messages. */
   get active(): boolean {
     return this.#started && !this.#stopping;
+  }
+
+  /** What the lanes of accounts that had something to send are doing now. */
+  get standings(): Array<{ accountPk: number; standing: LaneStanding }> {
+    const now = this.#options.now();
+    return [...this.#lanes.values()].map((lane) => ({
+      accountPk: lane.accountPk,
+      standing: lane.standing(now),
+    }));
   }
 
   /** Frees what an earlier daemon left claimed, then begins to send. The caller holds the server's lock. */
@@ -199,7 +214,8 @@ export class Dispatcher {
     const { store, now } = this.#options;
     const next = await store.claims.nextDueAt();
     if (next === undefined || next > now()) return;
-    const { promoted, expired } = await store.claims.promoteDue(now(), PROMOTE_STEP);
+    const { promoted, expired, endedOf } = await store.claims.promoteDue(now(), PROMOTE_STEP);
+    for (const accountPk of endedOf) this.#events.expired(accountPk);
     if (promoted > 0) this.#news = true;
     if (promoted === PROMOTE_STEP || expired === PROMOTE_STEP) this.#again = true;
   }
@@ -282,6 +298,7 @@ export class Dispatcher {
     // An answer from before the limits were forgotten is not remembered: the round after this one asks again.
     if (result.limitedUntil !== undefined && forgotten === this.#limitsForgotten)
       lane.limitedUntil = result.limitedUntil;
+    this.#tellLimited(lane, result);
     this.#noteMore(lane, result);
     await this.#take(lane, result);
   }
@@ -313,6 +330,7 @@ export class Dispatcher {
         for (const claim of claims) this.#send(lane, claim, committed);
       },
       take: (result) => {
+        this.#tellLimited(lane, result);
         if (isBegun) {
           failPoint('claimed');
           lane.isLimited = result.isLimited;
@@ -353,6 +371,10 @@ export class Dispatcher {
       );
     }
     for (const claim of claims) this.#send(lane, claim);
+  }
+
+  #tellLimited({ accountPk }: Lane, { rejected, isHeldBack }: ClaimResult): void {
+    if (rejected > 0 || isHeldBack === true) this.#events.limited(accountPk, rejected);
   }
 
   #noteMore(lane: Lane, { claims, rejected, parked, limitedUntil, more }: ClaimResult): void {

@@ -6,6 +6,12 @@ import type { Connections } from './sender.js';
 /** A server that takes a message in less than this is kept busy by claiming ahead of its connections. */
 const FAST_MS = 50;
 
+/** What a lane is doing: it has nothing to send, sends, waits for a rate limit, for its breaker, or for its password to open. */
+export const LANE_STANDINGS = ['idle', 'sending', 'limited', 'open', 'held'] as const;
+
+/** One of {@link LANE_STANDINGS}. */
+export type LaneStanding = (typeof LANE_STANDINGS)[number];
+
 /**
  * What a daemon knows of one account while it runs: its connections, what is being sent, and why nothing is. A lane that is limited, down or held costs the others nothing.
  */
@@ -88,6 +94,14 @@ export class Lane {
   resumesAt(now: Millis): Millis | undefined {
     const at = Math.max(this.limitedUntil, this.#openUntil);
     return at > now ? at : undefined;
+  }
+
+  /** What it is doing. Its breaker counts as open until the account has worked again, also while that is being tried. */
+  standing(now: Millis): LaneStanding {
+    if (this.held !== undefined) return 'held';
+    if (this.#failures > 0) return 'open';
+    if (now < this.limitedUntil) return 'limited';
+    return this.active > 0 ? 'sending' : 'idle';
   }
 
   /** What others may know of it. */

@@ -14,6 +14,7 @@ import { commandRoutes } from './routes/commands.js';
 import { healthRoutes } from './routes/health.js';
 import { keyRoutes } from './routes/keys.js';
 import { messageRoutes } from './routes/messages.js';
+import { metricsRoutes } from './routes/metrics.js';
 import { queueRoutes } from './routes/queue.js';
 import { statusRoutes } from './routes/status.js';
 import { suspensionRoutes } from './routes/suspensions.js';
@@ -23,6 +24,7 @@ import { tokenRoutes } from './routes/tokens.js';
 const declared: readonly Route[] = [
   ...healthRoutes,
   ...statusRoutes,
+  ...metricsRoutes,
   ...tenantRoutes,
   ...accountRoutes,
   ...messageRoutes,
@@ -41,7 +43,8 @@ export const ROUTES: readonly Route[] = [...declared, openApiRoute(declared)];
 export function createApp(deps: AppDeps): OpenAPIHono<AppEnv> {
   const app = new OpenAPIHono<AppEnv>();
   app.onError(answerErrors(deps));
-  app.use(securityHeaders(), accessLog({ log: deps.log, addressOf: clientAddress(deps.trustedProxies) }));
+  const addressOf = clientAddress(deps.trustedProxies);
+  app.use(securityHeaders(), accessLog({ log: deps.log, metrics: deps.metrics, addressOf }));
   registerRoutes(app, deps, ROUTES);
   return app;
 }

@@ -3,6 +3,7 @@ import type { Millis, Priority } from '../core/types.js';
 import type { Keyring } from '../crypto/keyring.js';
 import type { DestinationGuard } from '../delivery/destination-guard.js';
 import type { OpenOptions } from '../delivery/smtp-session.js';
+import type { Metrics } from '../metrics/metrics.js';
 import type { AuthAudit } from '../services/auth-audit.js';
 import type { Store } from '../store/store.js';
 
@@ -33,6 +34,8 @@ export interface AppDeps {
   /** How long rows of final messages are kept. */
   retention: Millis;
   log: Log;
+  /** What is counted, and told whoever scrapes. */
+  metrics: Pick<Metrics, 'requestDone' | 'scrape'>;
   /** Largest request body in bytes. @defaultValue 16 MiB */
   bodyLimit?: number;
   /** Networks whose `X-Real-IP` is believed, as addresses or CIDR. @defaultValue the loopback networks */

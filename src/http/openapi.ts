@@ -8,6 +8,7 @@ import { isAboutTenant } from './middleware/tenant-resolution.js';
 import { defineRoute, type Route } from './route.js';
 
 const SCHEME = 'ApiToken';
+const BEARER = 'BearerToken';
 
 /** Failures that any route of this kind can end in. */
 function commonErrors(route: Route): ErrorCode[] {
@@ -51,7 +52,7 @@ function configOf(route: Route, errorSchema: z.ZodType): RouteConfig {
     path: route.path,
     summary: route.summary,
     ...(route.description === undefined ? {} : { description: route.description }),
-    ...(route.who === 'anyone' ? {} : { security: [{ [SCHEME]: [] }] }),
+    ...(route.who === 'anyone' ? {} : { security: securityOf(route) }),
     request: {
       ...(route.params === undefined ? {} : { params: route.params }),
       ...(Object.keys(query.shape).length === 0 ? {} : { query }),
@@ -66,10 +67,17 @@ function configOf(route: Route, errorSchema: z.ZodType): RouteConfig {
           }),
     },
     responses: {
-      200: { description: 'Done.', content: { 'application/json': { schema: route.answer } } },
+      200: {
+        description: 'Done.',
+        content: { [route.mediaType ?? 'application/json']: { schema: route.answer } },
+      },
       ...errorResponses(route, errorSchema),
     },
   };
+}
+
+function securityOf({ takesBearer }: Route): Array<Record<string, string[]>> {
+  return [{ [SCHEME]: [] }, ...(takesBearer === true ? [{ [BEARER]: [] }] : [])];
 }
 
 function tenantParameter({ who }: Route): z.ZodRawShape {
@@ -93,6 +101,11 @@ export function openApiDocument(routes: readonly Route[], version: string): obje
     in: 'header',
     name: 'X-API-Token',
     description: "The admin token, or one of a tenant's tokens.",
+  });
+  app.openAPIRegistry.registerComponent('securitySchemes', BEARER, {
+    type: 'http',
+    scheme: 'bearer',
+    description: 'The same tokens, where a client can send them only so.',
   });
   const errorSchema = app.openAPIRegistry.register('Error', errorAnswer);
   for (const route of routes) app.openAPIRegistry.registerPath(configOf(route, errorSchema));

@@ -78,15 +78,15 @@ export function registerRoutes(app: OpenAPIHono<AppEnv>, deps: AppDeps, routes: 
   const now = () => deps.now();
   const isFirstUse = firstUsePerMinute(now);
   const throttle = new FailureThrottle();
-  const requireToken = (who: Who) =>
-    authentication({ authenticate, now, log, authAudit, who, isFirstUse, throttle });
+  const requireToken = (who: Who, takesBearer?: boolean) =>
+    authentication({ authenticate, now, log, authAudit, who, takesBearer, isFirstUse, throttle });
 
   for (const route of routes) {
     app.on(
       route.method.toUpperCase(),
       routerPath(route.path),
       nameRoute(route.path),
-      requireToken(route.who),
+      requireToken(route.who, route.takesBearer),
       tenantInUrl(route),
       jsonBody({
         expects: bodyOf(route),
@@ -121,8 +121,9 @@ export function registerRoutes(app: OpenAPIHono<AppEnv>, deps: AppDeps, routes: 
 
   // After all handlers, so that no path's refusal shadows another path's handler.
   for (const [path, declared] of methodsByPath(routes)) {
-    const isForAnyone = declared.some(({ who }) => who === 'anyone');
-    app.all(routerPath(path), nameRoute(path), requireToken(isForAnyone ? 'anyone' : 'any-token'), (c) => {
+    const who = declared.some((route) => route.who === 'anyone') ? 'anyone' : 'any-token';
+    const takesBearer = declared.some((route) => route.takesBearer);
+    app.all(routerPath(path), nameRoute(path), requireToken(who, takesBearer), (c) => {
       c.header('Allow', allowedMethods(declared));
       throw new MailProxyError(
         'method_not_allowed',

@@ -56,6 +56,8 @@ export interface RouteShape {
   /** With `{name}` for parameters. */
   path: string;
   who: Who;
+  /** Whether the token may also come as `Authorization: Bearer`. */
+  takesBearer?: boolean;
   /** One line for the OpenAPI document. */
   summary: string;
   description?: string;
@@ -73,6 +75,8 @@ export interface RouteShape {
   bodyDoc?: z.ZodType;
   /** The answer, `ok` included. */
   answer: z.ZodType;
+  /** Of the answer, where the handler makes a `Response` of its own. @defaultValue `application/json` */
+  mediaType?: string;
   /** Codes of failures that are particular to this route. */
   errors?: readonly ErrorCode[];
 }

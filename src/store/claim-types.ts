@@ -24,6 +24,8 @@ export interface Claim {
   dueAt: number;
   expiresAt: number;
   createdAt: number;
+  /** When it was due for the first time, before any attempt put it off. */
+  firstDueAt: number;
 }
 
 /** How much content claims may still bring into memory; each claim takes its share from it. */
@@ -50,6 +52,8 @@ export interface ClaimResult {
   /** Whether any limit counts this lane's claims. */
   isLimited: boolean;
   limitedUntil?: number;
+  /** Whether that limit kept messages back that were ready. */
+  isHeldBack?: boolean;
   rejected: number;
   /** Messages of suspended batches that were met and put aside. */
   parked: number;
@@ -85,6 +89,9 @@ export interface Settlement {
     /** Nothing was offered to the server: the charge is given back, no attempt is counted, its place in the queue is kept. */
     | { kind: 'release'; error: string | null };
 }
+
+/** What a settled claim made of its message; `deferred` is tried again later, `released` was never offered to the server. */
+export type Settled = 'sent' | 'error' | 'deferred' | 'uncertain' | 'released';
 
 /** What recovery found. */
 export interface Recovered {

@@ -17,6 +17,7 @@ interface ClaimRow {
   due_at: number;
   expires_at: number;
   created_at: number;
+  first_due_at: number;
   bytes: number | null;
 }
 
@@ -62,6 +63,10 @@ export function createClaiming(sql: Sql): Claiming {
     ).run(tenantId, accountPk).changes;
   };
 
+  const hasReady = (accountPk: number): boolean =>
+    sql("SELECT 1 FROM messages WHERE account_pk = ? AND state = 'ready' LIMIT 1").get(accountPk) !==
+    undefined;
+
   const rejectReady = (
     accountPk: number,
     limit: number,
@@ -102,6 +107,7 @@ export function createClaiming(sql: Sql): Claiming {
     const wanted = Math.min(limit, gate.allowed);
     const candidates = sql(
       `SELECT pk, claim + 1 AS claim, id, priority, envelope_from, retry_count, due_at, expires_at, created_at,
+           MAX(created_at, COALESCE(deferred_at, 0)) AS first_due_at,
            (SELECT LENGTH(content) FROM message_contents WHERE message_pk = pk) AS bytes
          FROM messages WHERE account_pk = ? AND state = 'ready' AND expires_at > ?
          ORDER BY priority, due_at, pk LIMIT ?`,
@@ -123,7 +129,7 @@ export function createClaiming(sql: Sql): Claiming {
       parked,
       more: candidates.length === wanted || rows.length < candidates.length,
       generation,
-      ...(gate.allowed === 0 ? { limitedUntil: gate.nextAt } : {}),
+      ...(gate.allowed === 0 ? { limitedUntil: gate.nextAt, isHeldBack: hasReady(lane.accountPk) } : {}),
     };
   };
 
@@ -151,6 +157,7 @@ export function createClaiming(sql: Sql): Claiming {
       dueAt: row.due_at,
       expiresAt: row.expires_at,
       createdAt: row.created_at,
+      firstDueAt: row.first_due_at,
     };
   };
 

@@ -7,12 +7,13 @@ import type {
   ClaimResult,
   Lane,
   Recovered,
+  Settled,
   Settlement,
 } from './claim-types.js';
 import type { Claiming } from './claiming.js';
 import { createNoteEvent } from './message-events.js';
 import { createTransitions } from './message-transitions.js';
-import { createPromote } from './promote.js';
+import { createPromote, type Promoted } from './promote.js';
 import { createRecover } from './recover.js';
 import { createReleaseSuspended } from './release-suspended.js';
 import { createSettle } from './settle.js';
@@ -24,8 +25,8 @@ import type { Writer } from './writer.js';
 export interface ClaimStore {
   /** Accounts that have a message ready now and whose tenant is active. */
   lanesReady(): Promise<Lane[]>;
-  /** Makes waiting messages whose time has come ready, and ends those that expired. Returns how many changed. */
-  promoteDue(now: number, limit: number): Promise<{ promoted: number; expired: number }>;
+  /** Makes waiting messages whose time has come ready, and ends those that expired. */
+  promoteDue(now: number, limit: number): Promise<Promoted>;
   /** Frees parked messages of batches that were activated. Returns how many rows changed; 0 when nothing is left to free. */
   releaseSuspended(now: number, limit: number): Promise<number>;
   /** When the next waiting message is due, or any unsent one is late or expires; undefined when none. */
@@ -40,8 +41,8 @@ export interface ClaimStore {
    * @returns False when the claim is no longer held: the body must then not be sent.
    */
   markHandedOver(pk: number, claim: number): Promise<boolean>;
-  /** Writes a result. False when a newer claim has the message: the result is then dropped. */
-  settle(settlement: Settlement, now: number): Promise<boolean>;
+  /** Writes a result and says what it made of the message. False when a newer claim has the message: the result is then dropped. */
+  settle(settlement: Settlement, now: number): Promise<Settled | false>;
   /** Extends the leases of claims that are still worked on; no other claim is kept alive. */
   renewLeases(claims: ReadonlyArray<Pick<Claim, 'pk' | 'claim'>>, until: number): Promise<void>;
   /** Frees claims that nobody works on any more: all of them at the start of a daemon, else those whose lease is over. */

@@ -1,6 +1,7 @@
 import { describeRefused, type Refusal } from '../core/refused-recipients.js';
 import { firstCleanupAt } from '../core/retention.js';
 import type { UncertainPolicy } from '../core/types.js';
+import type { Settled } from './claim-types.js';
 import { createNoteEvent } from './message-events.js';
 import { accountRateScope, createRateLedger, tenantRateScope } from './rate-charges.js';
 import type { Sql } from './statements.js';
@@ -14,9 +15,9 @@ export interface MessageTransitions {
   /** Ends it in error; recipients without an outcome end too. */
   finish(pk: number, now: number, error: string): void;
   /** Every recipient has its outcome: it is sent if all were accepted, else in error that names the refused. */
-  conclude(pk: number, now: number): void;
+  conclude(pk: number, now: number): Settled;
   /** Back to the queue, unless its account was deleted meanwhile: nothing would ever send it. */
-  requeue(pk: number, now: number, dueAt: number, error: string | null, attempts: 0 | 1): void;
+  requeue(pk: number, now: number, dueAt: number, error: string | null, attempts: 0 | 1): Settled;
   /** Held until a person says what became of it. */
   hold(pk: number, now: number, error: string): void;
   /** Nothing was offered to the server under this claim: its rate charges are taken back. */
@@ -40,34 +41,43 @@ export function createTransitions(sql: Sql): MessageTransitions {
     noteEvent(pk, 'error', now, { error });
   };
 
-  const conclude = (pk: number, now: number): void => {
+  const conclude = (pk: number, now: number): Settled => {
     const refused = sql(
       "SELECT address, code, reply FROM recipients WHERE message_pk = ? AND state = 'error' ORDER BY position LIMIT 11",
     ).all(pk) as unknown as Refusal[];
     if (refused.length > 0) {
       finish(pk, now, describeRefused(refused));
-      return;
+      return 'error';
     }
     sql(
       `UPDATE messages SET state = 'sent', sent_at = ?, error = NULL, owner = NULL, lease_until = NULL, handed_over = 0,
          cleanup_at = ? WHERE pk = ?`,
     ).run(now, firstCleanupAt('sent', now), pk);
     noteEvent(pk, 'sent', now);
+    return 'sent';
   };
 
-  const requeue = (pk: number, now: number, dueAt: number, error: string | null, attempts: 0 | 1): void => {
+  const requeue = (
+    pk: number,
+    now: number,
+    dueAt: number,
+    error: string | null,
+    attempts: 0 | 1,
+  ): Settled => {
     const orphan = sql(
       'SELECT account_id FROM messages WHERE pk = ? AND account_pk NOT IN (SELECT pk FROM accounts)',
     ).get(pk);
     if (orphan !== undefined) {
       finish(pk, now, accountDeleted(orphan.account_id as string));
-      return;
+      return 'error';
     }
     sql(
       `UPDATE messages SET state = ?, due_at = ?, error = COALESCE(?, error), retry_count = retry_count + ?, owner = NULL,
          lease_until = NULL, handed_over = 0 WHERE pk = ?`,
     ).run(dueAt > now ? 'waiting' : 'ready', dueAt, error, attempts, pk);
-    if (attempts > 0) noteEvent(pk, 'deferred', now, { error, next_attempt_ts: Math.floor(dueAt / 1000) });
+    if (attempts === 0) return 'released';
+    noteEvent(pk, 'deferred', now, { error, next_attempt_ts: Math.floor(dueAt / 1000) });
+    return 'deferred';
   };
 
   const hold = (pk: number, now: number, error: string): void => {

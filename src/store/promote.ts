@@ -4,14 +4,22 @@ import type { NoteEvent } from './message-events.js';
 import type { MessageTransitions } from './message-transitions.js';
 import type { Sql } from './statements.js';
 
+/** What promotion changed: messages made ready, how many were looked at, and of those whose time was over the accounts. */
+export interface Promoted {
+  promoted: number;
+  expired: number;
+  /** One for each message that ended. */
+  endedOf: number[];
+}
+
 /** Makes due messages ready, says once of late ones that they are, and ends expired ones, inside the caller's transaction. */
-export type Promote = (now: number, limit: number) => { promoted: number; expired: number };
+export type Promote = (now: number, limit: number) => Promoted;
 
 /** Promotion over one connection. */
 export function createPromote(sql: Sql, noteEvent: NoteEvent, { finish }: MessageTransitions): Promote {
-  return (now: number, limit: number): { promoted: number; expired: number } => {
+  return (now, limit) => {
     const seen = sql(
-      `SELECT pk, error, expires_at, attention_at FROM messages WHERE state IN ('ready', 'waiting', 'suspended') AND attention_at <= ?
+      `SELECT pk, account_pk, error, expires_at, attention_at FROM messages WHERE state IN ('ready', 'waiting', 'suspended') AND attention_at <= ?
          ORDER BY attention_at LIMIT ?`,
     ).all(now, limit);
     const expired = seen.filter(({ expires_at }) => (expires_at as number) <= now);
@@ -36,6 +44,10 @@ export function createPromote(sql: Sql, noteEvent: NoteEvent, { finish }: Messag
       `UPDATE messages SET state = 'ready' WHERE pk IN
          (SELECT pk FROM messages WHERE state = 'waiting' AND due_at <= ? ORDER BY due_at LIMIT ?)`,
     ).run(now, limit);
-    return { promoted: changes, expired: seen.length };
+    return {
+      promoted: changes,
+      expired: seen.length,
+      endedOf: expired.map(({ account_pk }) => account_pk as number),
+    };
   };
 }

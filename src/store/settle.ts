@@ -1,11 +1,11 @@
 import { firstCleanupAt } from '../core/retention.js';
-import type { RecipientResult, Settlement } from './claim-types.js';
+import type { RecipientResult, Settled, Settlement } from './claim-types.js';
 import type { NoteEvent } from './message-events.js';
 import type { MessageTransitions } from './message-transitions.js';
 import type { Sql } from './statements.js';
 
 /** Writes the result of a claim inside the caller's transaction; false when a newer claim has the message. */
-export type Settle = (settlement: Settlement, now: number) => boolean;
+export type Settle = (settlement: Settlement, now: number) => Settled | false;
 
 /** Settling over one connection. */
 export function createSettle(
@@ -22,7 +22,7 @@ export function createSettle(
   };
 
   /** The common case in the fewest statements: a first attempt that every recipient's server accepted. */
-  const settleSent = ({ pk, claim, recipients }: Settlement, now: number): boolean => {
+  const settleSent = ({ pk, claim, recipients }: Settlement, now: number): Settled | false => {
     const { changes } = sql(
       `UPDATE messages SET state = 'sent', sent_at = ?, error = NULL, owner = NULL, lease_until = NULL, handed_over = 0,
          cleanup_at = ? WHERE pk = ? AND claim = ? AND state = 'sending'`,
@@ -30,7 +30,7 @@ export function createSettle(
     if (changes === 0) return false;
     writeRecipients(pk, recipients, now);
     noteEvent(pk, 'sent', now);
-    return true;
+    return 'sent';
   };
 
   const isSentWhole = ({ pk, recipients, next }: Settlement): boolean =>
@@ -49,25 +49,23 @@ export function createSettle(
     writeRecipients(pk, recipients, now);
     switch (next.kind) {
       case 'final':
-        conclude(pk, now);
-        break;
+        return conclude(pk, now);
       case 'error':
         finish(pk, now, next.error);
-        break;
+        return 'error';
       case 'retry':
-        requeue(pk, now, next.dueAt, next.error, 1);
-        break;
+        return requeue(pk, now, next.dueAt, next.error, 1);
       case 'uncertain':
-        if (policyOf(row.tenant_id as string) === 'hold') hold(pk, now, next.error);
-        else if (next.dueAt === 'expired')
-          finish(pk, now, `${next.error} No time was left to send it again.`);
-        else requeue(pk, now, next.dueAt, next.error, 1);
-        break;
+        if (policyOf(row.tenant_id as string) === 'hold') {
+          hold(pk, now, next.error);
+          return 'uncertain';
+        }
+        if (next.dueAt !== 'expired') return requeue(pk, now, next.dueAt, next.error, 1);
+        finish(pk, now, `${next.error} No time was left to send it again.`);
+        return 'error';
       case 'release':
         giveChargeBack(row);
-        requeue(pk, now, row.due_at as number, next.error, 0);
-        break;
+        return requeue(pk, now, row.due_at as number, next.error, 0);
     }
-    return true;
   };
 }

@@ -8,6 +8,7 @@ import { type ClaimStore, createClaimStore } from './claims.js';
 import { type CleanupStore, createCleanupStore } from './cleanup.js';
 import { type Db, openDatabase } from './database.js';
 import { createDeleteMessages, type DeleteMessages } from './delete-messages.js';
+import { createFigureStore, type FigureStore } from './figures.js';
 import { createReadHoldFacts, type ReadHoldFacts } from './hold-facts.js';
 import { createKeyedRequestStore, createNoteRequest, type KeyedRequestStore } from './keyed-requests.js';
 import { createKeyStore, type KeyStore } from './keys.js';
@@ -54,6 +55,7 @@ export interface Store {
   readonly deleteMessages: DeleteMessages;
   readonly resolveMessage: ResolveMessage;
   readonly cleanup: CleanupStore;
+  readonly figures: FigureStore;
   /** Path of the database file. */
   readonly path: string;
   /** Changes whenever another connection commits: a cheap way to notice what a command of the CLI changed. */
@@ -97,6 +99,7 @@ function storeOver(db: Db): Store {
     deleteMessages: createDeleteMessages(sql, writer, append),
     resolveMessage: createResolveMessage(sql, writer, append, note),
     cleanup: createCleanupStore(sql, writer),
+    figures: createFigureStore(sql, db.name),
     path: db.name,
     async dataVersion() {
       return db.pragma('data_version', { simple: true }) as number;

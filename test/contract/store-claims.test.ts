@@ -130,7 +130,7 @@ describe('fencing', () => {
     expect(await temp.store.claims.markHandedOver(old.pk, old.claim)).toBe(false);
     expect(await get('m')).toMatchObject({ status: 'sending', error: null });
     expect(await temp.store.claims.markHandedOver(present.pk, present.claim)).toBe(true);
-    expect(await settle(present, { kind: 'final' })).toBe(true);
+    expect(await settle(present, { kind: 'final' })).toBe('sent');
     expect(await settle(present, { kind: 'error', error: 'twice' })).toBe(false);
     expect(await temp.store.claims.markHandedOver(present.pk, present.claim)).toBe(false);
     expect(await get('m')).toMatchObject({ status: 'sent' });
@@ -206,8 +206,11 @@ describe('the end of a claim', () => {
       error: '451 later',
     });
     expect(await temp.store.claims.nextDueAt()).toBe(NOON + MINUTE);
-    expect(await temp.store.claims.promoteDue(NOON + MINUTE - 1, 9)).toEqual({ promoted: 0, expired: 0 });
-    expect(await temp.store.claims.promoteDue(NOON + MINUTE, 9)).toEqual({ promoted: 1, expired: 0 });
+    expect(await temp.store.claims.promoteDue(NOON + MINUTE - 1, 9)).toMatchObject({
+      promoted: 0,
+      expired: 0,
+    });
+    expect(await temp.store.claims.promoteDue(NOON + MINUTE, 9)).toMatchObject({ promoted: 1, expired: 0 });
     const again = only(await claimDue(lane, 9, NOON + MINUTE));
     expect(again.recipients).toEqual([{ position: 1, address: 'b@x.example' }]);
     expect(again.retryCount).toBe(1);
@@ -260,7 +263,7 @@ describe('the end of a claim', () => {
     await settle(claim, { kind: 'retry', dueAt: NOON + 2 * HOUR, error: '451 busy' });
     await temp.store.claims.recover(NOON, 'all', middle);
     expect(await temp.store.claims.nextDueAt()).toBe(NOON + HOUR);
-    expect(await temp.store.claims.promoteDue(NOON + HOUR, 99)).toEqual({ promoted: 0, expired: 2 });
+    expect(await temp.store.claims.promoteDue(NOON + HOUR, 99)).toMatchObject({ promoted: 0, expired: 2 });
     expect(await get('new')).toMatchObject({ status: 'error', recipients: [{ state: 'error' }] });
     expect((await get('tried'))?.error).toMatch(/expired.*Last: 451 busy/);
     expect((await get('lives'))?.status).toBe('pending');

@@ -51,6 +51,7 @@ const CASES: Record<string, Case> = {
   'GET /health': {},
   'GET /openapi.json': {},
   'GET /status': {},
+  'GET /metrics': { admin: true },
   'POST /tenant': {
     admin: true,
     bodies: (tenant) => [
@@ -400,7 +401,7 @@ const send = (method: string, { path, body, headers = {} }: Attempt, token: stri
 };
 
 /** Lists answer JSON, the export of the trail lines of it. */
-const parsesAsJson = (key: string) => key !== 'GET /command-log/export';
+const parsesAsJson = (key: string) => !['GET /command-log/export', 'GET /metrics'].includes(key);
 
 describe.each(Object.keys(CASES).map((key) => [key, CASES[key] as Case] as const))('%s', (key, it) => {
   const [method = '', path = ''] = key.split(' ');

@@ -3,6 +3,7 @@ import Database from 'better-sqlite3';
 import type { AccountInput } from '../../src/core/account-settings.js';
 import { parseAllowance } from '../../src/core/destination.js';
 import type { Message, NewMessage } from '../../src/core/types.js';
+import type { DeliveryEvents } from '../../src/delivery/delivery-events.js';
 import { createDestinationGuard } from '../../src/delivery/destination-guard.js';
 import { Dispatcher } from '../../src/delivery/dispatcher.js';
 import { createLocalSender } from '../../src/delivery/local-sender.js';
@@ -32,8 +33,12 @@ export interface TestDispatch extends TestStore {
  * Opens a {@link TestDispatch} with the tenants `acme` and `globex`; `close` stops it.
  *
  * @param allowPrivate - What on private networks tenants may reach.
+ * @param eventsOver - Who is told what became of messages.
  */
-export async function openTestDispatch(allowPrivate = '127.0.0.0/8,localhost'): Promise<TestDispatch> {
+export async function openTestDispatch(
+  allowPrivate = '127.0.0.0/8,localhost',
+  eventsOver?: (opened: TestStore) => DeliveryEvents,
+): Promise<TestDispatch> {
   const opened = await openTestStore();
   const { store, clock, keyring, context } = opened;
   for (const id of ['acme', 'globex']) await opened.addTenant(id, `${id}-token`);
@@ -48,6 +53,7 @@ export async function openTestDispatch(allowPrivate = '127.0.0.0/8,localhost'): 
     random: () => 0.5,
     log: { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') },
     owner: randomUUID(),
+    ...(eventsOver === undefined ? {} : { events: eventsOver(opened) }),
   });
   const raw = new Database(store.path, { timeout: 1000 });
   const message = async (tenantId: string, id: string): Promise<Message> => {

@@ -2,6 +2,7 @@ import { parseAllowance } from '../../src/core/destination.js';
 import { createDestinationGuard } from '../../src/delivery/destination-guard.js';
 import { createApp } from '../../src/http/create-app.js';
 import type { AppDeps } from '../../src/http/deps.js';
+import { createMetrics } from '../../src/metrics/metrics.js';
 import { openTestStore, type TestStore } from './store.js';
 
 /** What was logged. */
@@ -68,13 +69,21 @@ export async function openTestAppOver(opened: TestStore, changes: Partial<AppDep
     (message: string, fields: Record<string, unknown> = {}) => {
       log.push({ level, message, fields });
     };
+  const now = () => opened.clock.now;
+  const metrics = createMetrics({
+    store: opened.store,
+    now,
+    startedAt: now() - 5000,
+    version: '1.2.3',
+    lanes: () => [],
+  });
   const app = createApp({
     store: opened.store,
     keyring: () => opened.keyring,
     reloadKeys: async () => undefined,
     authAudit: { failed: () => undefined, succeeded: () => undefined },
     guard: createDestinationGuard(parseAllowance('127.0.0.0/8,localhost')),
-    now: () => opened.clock.now,
+    now,
     startedAt: opened.clock.now - 5000,
     version: '1.2.3',
     schedulerActive: () => true,
@@ -84,10 +93,15 @@ export async function openTestAppOver(opened: TestStore, changes: Partial<AppDep
     defaultPriority: 2,
     retention: 7 * 86_400_000,
     log: { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') },
+    metrics,
     ...changes,
   });
   return {
     ...opened,
+    async close() {
+      metrics.stop();
+      await opened.close();
+    },
     app,
     log,
     calls,

@@ -18,6 +18,7 @@ const claimOf = (pk: number, tenantId: string, bytes: number): Claim => ({
   dueAt: 0,
   expiresAt: 1,
   createdAt: 0,
+  firstDueAt: 0,
 });
 
 test('a message larger than all that may be in memory goes when it is the only one', () => {

@@ -22,6 +22,7 @@ function claimOf(addresses: string[], changes: Partial<Claim> = {}): Claim {
     dueAt: 0,
     expiresAt: now + 48 * HOUR,
     createdAt: now,
+    firstDueAt: now,
     ...changes,
   };
 }

@@ -4,6 +4,7 @@ import type { Actor } from '../../core/types.js';
 import { MAX_TOKEN_BYTES } from '../../crypto/token.js';
 import type { Authenticate, Principal } from '../../services/authenticate.js';
 import type { AppContext, Middleware } from '../app-env.js';
+import { bearerToken } from '../bearer-token.js';
 import type { AppDeps } from '../deps.js';
 import { headerText } from '../header-text.js';
 import { requestHeader } from '../request-header.js';
@@ -12,6 +13,8 @@ import type { Who } from '../route.js';
 /** Options of {@link authentication}. */
 export interface AuthenticationOptions extends Pick<AppDeps, 'now' | 'log' | 'authAudit'> {
   who: Who;
+  /** Whether the token may also come as `Authorization: Bearer`. @defaultValue false */
+  takesBearer?: boolean | undefined;
   authenticate: Authenticate;
   /** Counts failures by address. */
   throttle: FailureThrottle;
@@ -40,9 +43,9 @@ export function authentication(options: AuthenticationOptions): Middleware {
 
 async function identify(
   c: AppContext,
-  { authenticate, now, log, isFirstUse, throttle, authAudit }: AuthenticationOptions,
+  { takesBearer, authenticate, now, log, isFirstUse, throttle, authAudit }: AuthenticationOptions,
 ): Promise<Principal> {
-  const raw = requestHeader(c, 'x-api-token') ?? '';
+  const raw = requestHeader(c, 'x-api-token') ?? (takesBearer ? bearerToken(c) : undefined) ?? '';
   const address = c.get('address');
   // A valid token is recognised before any failure is counted: nobody else's attempts can lock its owner out.
   const principal = raw.length > MAX_TOKEN_BYTES ? undefined : await authenticate(headerText(raw), now());
