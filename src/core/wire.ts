@@ -105,7 +105,9 @@ export function suspensionToWire(
 /** What holds a message as the HTTP contract and `--json` show it; null when it is final. */
 export function holdToWire({ gate, until, reason, behind, gates }: Explanation) {
   if (gate === 'final') return null;
-  const wire = (hold: Hold) => ({ gate: hold.gate, until_ts: ts(hold.until), reason: hold.reason });
+  // The second in which it is over, not the one in which it still holds.
+  const after = (at: number | null): number | null => (at === null ? null : Math.ceil(at / 1000));
+  const wire = (hold: Hold) => ({ gate: hold.gate, until_ts: after(hold.until), reason: hold.reason });
   return { ...wire({ gate, until, reason }), behind, gates: gates.map(wire) };
 }
 

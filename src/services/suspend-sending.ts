@@ -19,6 +19,12 @@ export async function suspendSending(
   batchCode: string | undefined,
 ): Promise<SuspensionWire> {
   requirePrintable('batch code', batchCode);
+  if (batchCode === '*') {
+    throw new MailProxyError(
+      'validation_failed',
+      'A batch called "*" could not be told from the whole tenant in the list of what is suspended: leave the batch out to suspend all.',
+    );
+  }
   await context.store.suspensions.suspend(tenantScope(tenantId), batchCode, changeBy(context));
   return await suspensionOf(context, tenantId, batchCode);
 }

@@ -89,6 +89,7 @@ describe('suspend and activate', () => {
   test('what cannot be meant is refused', async () => {
     expect((await post('/commands/suspend?batch_code=Q1', { batch_code: 'Q2' })).status).toBe(422);
     expect((await post('/commands/suspend', { batch: 'Q1' })).status).toBe(422);
+    expect((await post('/commands/suspend?batch_code=*')).status).toBe(422);
     expect((await post('/commands/activate', 'garbage')).status).toBe(422);
     expect((await post('/commands/suspend', undefined, ADMIN)).status).toBe(422);
     expect((await post('/commands/suspend?batch_code=')).status).toBe(422);
