@@ -3,10 +3,11 @@ import { APPLICATION_ID, type Db } from './database.js';
 import { initial } from './migrations/0001-initial.js';
 import { audit } from './migrations/0002-audit.js';
 import { engine } from './migrations/0003-engine.js';
+import { reports } from './migrations/0005-reports.js';
 import { requireCurrentSchema, SCHEMA_VERSION, schemaVersion } from './schema-version.js';
 
 /** Append-only: the schema version of a database is how many of these it has been through. */
-export const MIGRATIONS: readonly string[] = [initial, audit, engine];
+export const MIGRATIONS: readonly string[] = [initial, audit, engine, reports];
 
 /**
  * Brings a database to the present schema, each step in a transaction of its own. An existing database is copied
