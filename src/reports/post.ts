@@ -51,6 +51,8 @@ export function createPostReport(guard: DestinationGuard): PostReport {
       });
       const { statusCode } = response;
       if (statusCode < 200 || statusCode > 299) {
+        // Whatever it says is not read, and must not be heard of again.
+        response.body.on('error', () => undefined).destroy();
         throw new CallFailed(`the endpoint answered with status ${statusCode}`);
       }
       return parse(await readBounded(response.body, LARGEST_ANSWER_BYTES));

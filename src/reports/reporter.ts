@@ -9,6 +9,8 @@ export interface ReporterOptions extends TenantSyncOptions {
   store: Pick<Store, 'reports' | 'tenants' | 'settings'>;
 }
 
+const AFTER_ERROR_MS = 5000;
+
 /**
  * Tells tenants what became of their messages. It calls a tenant when something was reported, when its time has come, or when it is
  * told to; each tenant has a loop of its own, so that none waits for another's endpoint.
@@ -18,6 +20,8 @@ export class Reporter {
   readonly #loops = new Map<string, TenantLoop>();
   readonly #stop = new AbortController();
   #generation: number | undefined;
+  /** When each tenant that is called was changed last. */
+  #changedAt: ReadonlyMap<string, Millis> = new Map();
   #isStarted = false;
   #isReading = false;
   #isStale = false;
@@ -77,7 +81,7 @@ export class Reporter {
     return loop;
   }
 
-  /** Wakes all when the configuration has changed, else those that have something to report. A loop ends by itself. */
+  /** Wakes tenants that were changed, and those that have something to be told. A loop ends by itself. */
   async #readTenants(): Promise<void> {
     this.#isStale = true;
     if (this.#isReading) return;
@@ -87,17 +91,26 @@ export class Reporter {
       while (this.#isStale) {
         this.#isStale = false;
         const generation = await store.settings.generation();
-        const isChanged = generation !== this.#generation;
-        const tenantIds = await (isChanged ? store.reports.listAllToCall() : store.reports.listAllToTell());
-        for (const tenantId of tenantIds) this.#loop(tenantId)?.wake();
+        if (generation !== this.#generation) await this.#wakeChanged();
         this.#generation = generation;
+        for (const tenantId of await store.reports.listAllToTell()) this.#loop(tenantId)?.wake();
       }
     } catch (error) {
       log.error(error instanceof MailProxyError ? error.message : 'The tenants could not be read', {
         err: error,
       });
+      setTimeout(() => this.wake(), AFTER_ERROR_MS).unref();
     } finally {
       this.#isReading = false;
+    }
+  }
+  async #wakeChanged(): Promise<void> {
+    const before = this.#changedAt;
+    this.#changedAt = new Map(
+      (await this.#options.store.reports.listAllToCall()).map(({ id, updatedAt }) => [id, updatedAt]),
+    );
+    for (const [id, updatedAt] of this.#changedAt) {
+      if (before.get(id) !== updatedAt) this.#loop(id)?.wake();
     }
   }
 }

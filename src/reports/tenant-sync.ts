@@ -14,6 +14,7 @@ import { CallFailed } from './call-failed.js';
 import { isCalled, type ReportTarget, reportTarget } from './endpoint.js';
 import type { PostReport } from './post.js';
 import { signatureHeaders } from './signature.js';
+import { withDeadline } from './with-deadline.js';
 
 /** What the calls to a tenant are made with. */
 export interface TenantSyncOptions {
@@ -28,6 +29,8 @@ export interface TenantSyncOptions {
   now(): Millis;
   random: RandomSource;
   log: Log;
+  /** How long a call may take. @defaultValue 30 seconds */
+  callTimeout?: Millis;
 }
 
 /** Most reports of one call. */
@@ -93,11 +96,11 @@ export class TenantSync {
     const body = JSON.stringify({
       delivery_report: reports.map((report) => reportToWire(this.#tenantId, report)),
     });
-    const { post, now } = this.#options;
+    const { post, now, callTimeout = CALL_TIMEOUT_MS } = this.#options;
     const secret = target.webhookSecret;
     const headers = secret === undefined ? {} : signatureHeaders(secret, body, reports.length > 0, now());
-    const signal = AbortSignal.any([stop, AbortSignal.timeout(CALL_TIMEOUT_MS)]);
-    const answer = parseSyncAnswer(await post({ target, body, headers }, signal));
+    const said = await withDeadline(stop, callTimeout, (signal) => post({ target, body, headers }, signal));
+    const answer = parseSyncAnswer(said);
     if (answer === undefined)
       throw new CallFailed('the answer does not say "ok": true, or cannot be understood');
     return answer;

@@ -14,7 +14,7 @@ export interface SyncState {
   quietUntil: Millis | undefined;
 }
 
-/** What a call came to: all of it is written at once. */
+/** What a call came to. */
 export interface SyncResult extends SyncState {
   acknowledged: readonly Report[];
   /** Messages whose reports are sent again, and when. */
@@ -26,7 +26,7 @@ export interface ReportStore {
   /** Has a function called after a report of a tenant was queued through this connection, once it is on disk. */
   onQueued(listener: (tenantId: string) => void): void;
   /** For the reporter: active tenants that have an endpoint. */
-  listAllToCall(): Promise<string[]>;
+  listAllToCall(): Promise<Array<{ id: string; updatedAt: Millis }>>;
   /** For the reporter: those of them that have something to be told. */
   listAllToTell(): Promise<string[]>;
   /** When the tenant's next report may be sent; 0 is now, undefined that there is none. */
@@ -34,14 +34,29 @@ export interface ReportStore {
   /** Reports that may be sent by a moment, those of each message in order. */
   due(scope: TenantScope, by: Millis, limit: number): Promise<Report[]>;
   syncState(scope: TenantScope): Promise<SyncState>;
-  /** Writes down what a call came to. Messages that have nothing more to report begin their retention. */
+  /** Writes down what a call came to, in short transactions. Messages that have nothing more to report begin their retention. */
   settle(scope: TenantScope, result: SyncResult, now: Millis): Promise<void>;
 }
+
+/** So many are taken away in one transaction. */
+const ACKNOWLEDGED_A_STEP = 100;
 
 const orUndefined = (value: unknown): Millis | undefined => (value ?? undefined) as Millis | undefined;
 
 /** Reports over one connection. */
 export function createReportStore(db: Db, sql: Sql, writer: Writer): ReportStore {
+  const acknowledge = (tenantId: string, reports: readonly Report[], now: Millis): void => {
+    for (const { seq } of reports) {
+      sql('DELETE FROM reports WHERE seq = ? AND tenant_id = ?').run(seq, tenantId);
+    }
+    for (const pk of new Set(reports.map(({ messagePk }) => messagePk))) {
+      sql(
+        `UPDATE messages SET reported_at = @now, cleanup_at = @now WHERE pk = @pk AND tenant_id = @tenantId
+           AND state IN ('sent', 'error') AND NOT EXISTS (SELECT 1 FROM reports WHERE message_pk = @pk)`,
+      ).run({ now, pk, tenantId });
+    }
+  };
+
   return {
     onQueued(listener) {
       const queued = new Set<string>();
@@ -61,9 +76,9 @@ export function createReportStore(db: Db, sql: Sql, writer: Writer): ReportStore
       END`);
     },
     async listAllToCall() {
-      return sql(`SELECT id FROM tenants WHERE active = 1 AND ${HAS_ENDPOINT} ORDER BY id`)
-        .all()
-        .map(({ id }) => id as string);
+      return sql(
+        `SELECT id, updated_at AS updatedAt FROM tenants WHERE active = 1 AND ${HAS_ENDPOINT} ORDER BY id`,
+      ).all() as unknown as Array<{ id: string; updatedAt: Millis }>;
     },
     async listAllToTell() {
       return sql(
@@ -87,17 +102,12 @@ export function createReportStore(db: Db, sql: Sql, writer: Writer): ReportStore
       const row = sql('SELECT last_sync_at, quiet_until FROM sync_states WHERE tenant_id = ?').get(tenantId);
       return { lastSyncAt: orUndefined(row?.last_sync_at), quietUntil: orUndefined(row?.quiet_until) };
     },
-    settle: ({ tenantId }, { acknowledged, postponed, lastSyncAt, quietUntil }, now) =>
-      writer.run(() => {
-        for (const { seq } of acknowledged) {
-          sql('DELETE FROM reports WHERE seq = ? AND tenant_id = ?').run(seq, tenantId);
-        }
-        for (const pk of new Set(acknowledged.map(({ messagePk }) => messagePk))) {
-          sql(
-            `UPDATE messages SET reported_at = @now, cleanup_at = @now WHERE pk = @pk AND tenant_id = @tenantId
-               AND state IN ('sent', 'error') AND NOT EXISTS (SELECT 1 FROM reports WHERE message_pk = @pk)`,
-          ).run({ now, pk, tenantId });
-        }
+    async settle({ tenantId }, { acknowledged, postponed, lastSyncAt, quietUntil }, now) {
+      for (let from = 0; from < acknowledged.length; from += ACKNOWLEDGED_A_STEP) {
+        const step = acknowledged.slice(from, from + ACKNOWLEDGED_A_STEP);
+        await writer.run(() => acknowledge(tenantId, step, now));
+      }
+      await writer.run(() => {
         for (const { messagePk, dueAt } of postponed) {
           sql(
             'UPDATE reports SET due_at = ?, attempts = attempts + 1 WHERE message_pk = ? AND tenant_id = ?',
@@ -108,6 +118,7 @@ export function createReportStore(db: Db, sql: Sql, writer: Writer): ReportStore
           `INSERT INTO sync_states SELECT id, ?, ? FROM tenants WHERE id = ?
              ON CONFLICT DO UPDATE SET last_sync_at = excluded.last_sync_at, quiet_until = excluded.quiet_until`,
         ).run(lastSyncAt ?? null, quietUntil ?? null, tenantId);
-      }),
+      });
+    },
   };
 }

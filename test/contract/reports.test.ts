@@ -195,6 +195,18 @@ describe('an answer', () => {
     expect(reports.waiting()).toBe(1);
   });
 
+  it('that never ends is not waited for', async () => {
+    endpoint.answer = (_call, response) => void response.writeHead(200).write('{');
+    await reports.tenant('acme', { clientBaseUrl: endpoint.url });
+    await reports.restart({ callTimeout: 100 });
+    await until(() => reports.log.some((line) => line.includes('no answer came in time')), 'told');
+    // Neither is what comes with a failure, and nothing of it is heard later.
+    endpoint.answer = (_call, response) => void response.writeHead(500).write('x'.repeat(500_000));
+    reports.pass(5000);
+    await until(() => reports.log.some((line) => line.includes('status 500')), 'told');
+    await pause(100);
+  });
+
   it('that is a redirect is not followed', async () => {
     await begin();
     endpoint.answer = (_call, response) => {
