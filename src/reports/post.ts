@@ -1,5 +1,4 @@
-import type { LookupFunction } from 'node:net';
-import { isIP } from 'node:net';
+import { isIP, type LookupFunction } from 'node:net';
 import { Agent, request } from 'undici';
 import type { ClientAuthInput } from '../core/tenant-settings.js';
 import type { DestinationGuard } from '../delivery/destination-guard.js';

@@ -14,6 +14,7 @@ import { CallFailed } from './call-failed.js';
 import { isCalled, type ReportTarget, reportTarget } from './endpoint.js';
 import type { PostReport } from './post.js';
 import { signatureHeaders } from './signature.js';
+import { SyncLog } from './sync-log.js';
 import { withDeadline } from './with-deadline.js';
 
 /** What the calls to a tenant are made with. */
@@ -36,23 +37,22 @@ export interface TenantSyncOptions {
 /** Most reports of one call. */
 const MOST_REPORTS = 500;
 const CALL_TIMEOUT_MS = 30_000;
-/** Ids that a line of the log names; the others are counted. */
-const MOST_NAMED = 20;
 
 /** The calls to one tenant: what is due is sent, and what the answer says is written down. One call is made at a time. */
 export class TenantSync {
   readonly #options: TenantSyncOptions;
   readonly #tenantId: string;
   readonly #scope: TenantScope;
+  readonly #log: SyncLog;
   #memory: SyncMemory | undefined;
   /** The tenant as it was when it was called last: what was waited out for another endpoint is waited out no more. */
   #changedAt: Millis | undefined;
-  #trouble: string | undefined;
 
   constructor(tenantId: string, options: TenantSyncOptions) {
     this.#options = options;
     this.#tenantId = tenantId;
     this.#scope = tenantScope(tenantId);
+    this.#log = new SyncLog(tenantId, options.log);
   }
 
   /**
@@ -74,11 +74,11 @@ export class TenantSync {
     try {
       const answer = await this.#call(tenant, reports, stop);
       await this.#settle(reports, answer, startedAt);
-      this.#works();
+      this.#log.works();
     } catch (error) {
       if (stop.aborted) return undefined;
       this.#memory = afterFailure(memory, now(), this.#options.random);
-      this.#tellTrouble(error);
+      this.#log.failed(error);
     }
     return now();
   }
@@ -123,7 +123,9 @@ export class TenantSync {
     const next = afterAnswer({ startedAt, endedAt, reports: reports.length }, answer);
     const isRefused = ({ id }: Report): boolean => answer.error.has(id);
     const attempts = new Map<number, number>();
-    for (const report of reports.filter(isRefused)) attempts.set(report.messagePk, report.attempts);
+    for (const { messagePk, attempts: made } of reports.filter(isRefused)) {
+      attempts.set(messagePk, Math.max(made, attempts.get(messagePk) ?? 0));
+    }
     await store.reports.settle(
       this.#scope,
       {
@@ -138,40 +140,10 @@ export class TenantSync {
       endedAt,
     );
     this.#memory = next;
-    if (attempts.size > 0)
-      this.#tell(
-        'could not take',
-        reports.filter(isRefused).map(({ id }) => id),
-      );
-    if (answer.notFound.length > 0) this.#tell('does not know', answer.notFound);
-  }
-
-  #tell(what: string, ids: readonly string[]): void {
-    const distinct = [...new Set(ids)];
-    // The endpoint may have said anything.
-    const named = distinct
-      .slice(0, MOST_NAMED)
-      .map((id) => `'${id.slice(0, 255).replace(/[\p{Cc}\p{Cs}]/gu, '?')}'`);
-    const more = distinct.length > named.length ? ` and ${distinct.length - named.length} more` : '';
-    this.#options.log.warn(
-      `The endpoint of tenant '${this.#tenantId}' ${what} the message(s) ${named.join(', ')}${more}`,
+    this.#log.said(
+      'could not take',
+      reports.filter(isRefused).map(({ id }) => id),
     );
-  }
-
-  #works(): void {
-    if (this.#trouble !== undefined)
-      this.#options.log.info(`Reports of tenant '${this.#tenantId}' go out again`);
-    this.#trouble = undefined;
-  }
-
-  /** Once for each kind of trouble: what goes on is not news. */
-  #tellTrouble(error: unknown): void {
-    const isExplained = error instanceof CallFailed || error instanceof MailProxyError;
-    const why = isExplained ? error.message.replace(/\.$/, '') : 'an internal error';
-    if (why === this.#trouble) return;
-    this.#trouble = why;
-    const line = `Reports of tenant '${this.#tenantId}' wait: ${why}`;
-    if (isExplained) this.#options.log.warn(line);
-    else this.#options.log.error(line, { err: error });
+    this.#log.said('does not know', answer.notFound);
   }
 }

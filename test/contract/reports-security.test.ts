@@ -1,5 +1,9 @@
+import { createServer } from 'node:https';
+import type { AddressInfo } from 'node:net';
 import { Webhook } from 'standardwebhooks';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { createPostReport } from '../../src/reports/post.js';
+import { testCertificates } from '../support/certificates.js';
 import { until } from '../support/processes.js';
 import { answerJson, openReportEndpoint, type ReportEndpoint } from '../support/report-endpoint.js';
 import { openTestReports, type TestReports } from '../support/reports.js';
@@ -102,7 +106,6 @@ describe('destinations', () => {
   });
 
   it('dials the very address that was checked', async () => {
-    const { createPostReport } = await import('../../src/reports/post.js');
     const asked: string[] = [];
     const guard = async (host: string) => {
       asked.push(host);
@@ -115,6 +118,36 @@ describe('destinations', () => {
     const [call] = await endpoint.waitFor(1);
     expect(call?.headers.host).toMatch(/^app\.example\.com:/);
     expect(asked).toEqual(['app.example.com']);
+  });
+});
+
+describe('an endpoint by TLS', () => {
+  it('is asked for by its name, and gets nothing unless its certificate is trusted', async () => {
+    const { valid } = await testCertificates();
+    const names: Array<string | undefined> = [];
+    let requests = 0;
+    const server = createServer(
+      {
+        cert: valid.certPem,
+        key: valid.keyPem,
+        SNICallback: (name, done) => {
+          names.push(name);
+          done(null);
+        },
+      },
+      () => requests++,
+    );
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    const { port } = server.address() as AddressInfo;
+    await reports.close();
+    reports = await openTestReports({ post: createPostReport(async () => '127.0.0.1') });
+    await reports.tenant('acme', { clientBaseUrl: `https://app.example.com:${port}` });
+    await reports.reporter.start();
+    await logged('Reports of tenant');
+    expect(names).toEqual(['app.example.com']);
+    expect(requests).toBe(0);
+    expect(reports.log.at(-1)).toMatch(/\((UNABLE_TO|SELF_SIGNED|ERR_TLS|DEPTH)[A-Z_]*\)/);
+    await new Promise((resolve) => server.close(resolve));
   });
 });
 

@@ -3,7 +3,7 @@ import type { AccountInput } from '../../src/core/account-settings.js';
 import { parseAllowance } from '../../src/core/destination.js';
 import type { TenantInput } from '../../src/core/tenant-settings.js';
 import { createDestinationGuard } from '../../src/delivery/destination-guard.js';
-import { createPostReport } from '../../src/reports/post.js';
+import { createPostReport, type PostReport } from '../../src/reports/post.js';
 import { Reporter, type ReporterOptions } from '../../src/reports/reporter.js';
 import { putAccount } from '../../src/services/put-account.js';
 import { putTenant } from '../../src/services/put-tenant.js';
@@ -32,6 +32,8 @@ export interface TestReports extends TestStore {
   waiting(): number;
   /** Resolves when so many wait, and every answer was written down. */
   untilWaiting(count: number): Promise<void>;
+  /** Resolves when no call is being made, and what the last one came to is known. */
+  quiet(): Promise<void>;
   /** Moves the clock and wakes the reporter. */
   pass(millis: number): void;
 }
@@ -50,18 +52,30 @@ export async function openTestReports(
   for (const id of ['acme', 'globex']) await opened.addTenant(id, `${id}-token`);
   const log: string[] = [];
   const at = (level: string) => (message: string) => void log.push(`${level}: ${message}`);
+  let inFlight = 0;
+  const counted =
+    (post: PostReport): PostReport =>
+    async (call, signal) => {
+      inFlight++;
+      try {
+        return await post(call, signal);
+      } finally {
+        // After whoever waits for it.
+        setImmediate(() => inFlight--);
+      }
+    };
   const make = (more: Partial<ReporterOptions> = {}): Reporter =>
     new Reporter({
       store,
       keyring: () => opened.keyring,
       reloadKeys: async () => undefined,
-      post: createPostReport(createDestinationGuard(parseAllowance(allowPrivate))),
       global: undefined,
       now: () => clock.now,
       random: () => 0.5,
       log: { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') },
       ...changes,
       ...more,
+      post: counted(changes.post ?? createPostReport(createDestinationGuard(parseAllowance(allowPrivate)))),
     });
   const raw = new Database(store.path, { timeout: 1000 });
   const lanes = new Map<string, number>();
@@ -113,6 +127,12 @@ export async function openTestReports(
     },
     waiting: () => (raw.prepare('SELECT COUNT(*) AS n FROM reports').get() as { n: number }).n,
     untilWaiting: (count) => until(() => test.waiting() === count, `${count} report(s) wait`),
+    async quiet() {
+      await until(() => inFlight === 0, 'no call is being made');
+      // A write of its own, behind that of the last answer.
+      await store.settings.tell('daemon_key_ids', '[]');
+      await new Promise((resolve) => setImmediate(resolve));
+    },
     pass(millis) {
       clock.now += millis;
       test.reporter.wake();
