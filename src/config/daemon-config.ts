@@ -2,7 +2,9 @@ import { parseNetworks } from '../core/destination.js';
 import { MailProxyError } from '../core/errors.js';
 import { DEFAULT_PRIORITY, parsePriority } from '../core/priority.js';
 import { DEFAULT_RETENTION_MS } from '../core/retention.js';
+import type { SyncEndpoint } from '../core/sync-endpoint.js';
 import type { Millis, Priority } from '../core/types.js';
+import { globalSyncFrom } from './global-sync.js';
 
 /** Levels of the log. */
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
@@ -19,6 +21,8 @@ export interface ResolvedDaemonConfig {
   defaultPriority: Priority;
   /** How long the row of a final message is kept. */
   retention: Millis;
+  /** Where reports of tenants go that have no endpoint of their own and may use it. */
+  globalSync: SyncEndpoint | undefined;
   /** Networks whose `X-Real-IP` is believed. */
   trustedProxies: string[];
 }
@@ -78,6 +82,7 @@ export function resolveDaemonConfig({ flags, env, stored }: ConfigSources): Reso
     schedulerActive: booleanFrom('GMP_SCHEDULER_ACTIVE', env.GMP_SCHEDULER_ACTIVE, true),
     defaultPriority: defaultPriorityFrom(env),
     retention: retentionFrom(env.GMP_DELIVERY_REPORT_RETENTION_SECONDS),
+    globalSync: globalSyncFrom(env),
     trustedProxies: proxiesFrom(env.GMP_TRUSTED_PROXIES),
   };
 }

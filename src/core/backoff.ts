@@ -21,6 +21,8 @@ const LAST_CALL = MINUTE;
 const TOO_LATE = 30_000;
 const FIRST_BREAKER_DELAY = 5_000;
 const LONGEST_BREAKER_DELAY = 5 * MINUTE;
+const FIRST_CALL_DELAY = 5_000;
+const LONGEST_CALL_DELAY = 15 * MINUTE;
 
 /** What the time of the next attempt depends on. */
 export interface NextAttemptInput {
@@ -57,6 +59,15 @@ export function nextAttempt(input: NextAttemptInput): Millis | 'expired' {
 export function breakerDelay(failures: number, random: RandomSource): Millis {
   const doublings = Math.min(Math.max(failures, 1) - 1, 10);
   return spread(Math.min(FIRST_BREAKER_DELAY * 2 ** doublings, LONGEST_BREAKER_DELAY), random);
+}
+
+/**
+ * Says how long, in milliseconds, a tenant's endpoint is left alone after `failures` failed calls in a row (1 or more): 5 seconds,
+ * doubling, ±20 %, never more than 15 minutes.
+ */
+export function callDelay(failures: number, random: RandomSource): Millis {
+  const doublings = Math.min(Math.max(failures, 1) - 1, 10);
+  return Math.min(spread(FIRST_CALL_DELAY * 2 ** doublings, random), LONGEST_CALL_DELAY);
 }
 
 function spread(delay: Millis, random: RandomSource): Millis {

@@ -18,6 +18,7 @@ const SHORTEST_PAUSE_MS = 20;
 const REST_FACTOR = 10;
 const LONGEST_SLEEP_MS = 30_000;
 const FORGET_EVERY_MS: Millis = 3_600_000;
+const REPORTS_EVERY_MS: Millis = 3_600_000;
 
 /** Takes away what is no longer needed while the daemon runs: a short step, then a pause, and sleep when nothing is due. */
 export class CleanUp {
@@ -29,6 +30,7 @@ export class CleanUp {
   #forgottenAt: Millis = 0;
   /** Whether there may be idempotency keys to forget. */
   #requests = false;
+  #reportsAt: Millis = 0;
   #charges: string | undefined = undefined;
 
   constructor(options: CleanUpOptions) {
@@ -61,7 +63,7 @@ export class CleanUp {
     try {
       const { handled, removed, nextAt } = await store.cleanUp(now(), retention, MESSAGES_A_STEP);
       if (removed > 0) log.debug(`Removed ${removed} message(s) whose retention is over`);
-      const more = (await this.#forget()) || handled > 0;
+      const more = (await this.#forget()) || (await this.#giveUpReports()) || handled > 0;
       this.#failing = false;
       if (more) return Math.max(SHORTEST_PAUSE_MS, REST_FACTOR * (performance.now() - begun));
       return Math.min(
@@ -73,6 +75,16 @@ export class CleanUp {
       this.#failing = true;
       return LONGEST_SLEEP_MS;
     }
+  }
+
+  /** Now and then. Returns whether there may be more to give up. */
+  async #giveUpReports(): Promise<boolean> {
+    const { store, retention, now, log } = this.#options;
+    if (now() - this.#reportsAt < REPORTS_EVERY_MS) return false;
+    const given = await store.giveUpReports(now(), retention, MESSAGES_A_STEP);
+    if (given > 0) log.warn(`Gave up ${given} report(s) of tenants that have no endpoint any more`);
+    else this.#reportsAt = now();
+    return given > 0;
   }
 
   /** Idempotency keys, then charges, now and then and bit by bit. Returns whether there is more to forget. */

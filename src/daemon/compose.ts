@@ -14,6 +14,8 @@ import { Dispatcher } from '../delivery/dispatcher.js';
 import { createThreadSender } from '../delivery/thread-sender.js';
 import { createApp } from '../http/create-app.js';
 import { createMetrics } from '../metrics/metrics.js';
+import { createPostReport } from '../reports/post.js';
+import { Reporter } from '../reports/reporter.js';
 import { checkAdminToken, settleAdminToken } from '../services/admin-token.js';
 import { AuthAudit } from '../services/auth-audit.js';
 import { discardIfNew } from '../services/discard-new-server.js';
@@ -125,6 +127,16 @@ async function compose(options: DaemonOptions, undo: Array<() => unknown>): Prom
     owner: randomUUID(),
     events: metrics.deliveries,
   });
+  const reporter = new Reporter({
+    store,
+    keyring: () => keys.current,
+    reloadKeys: () => keys.reload(),
+    post: createPostReport(guard),
+    global: config.globalSync,
+    now: Date.now,
+    random: Math.random,
+    log,
+  });
   const auditLog = await AuditLog.open(store, log);
   const authAudit = new AuthAudit({ store, now: Date.now, log, onWritten: () => auditLog.tell() });
   const app = createApp({
@@ -139,11 +151,15 @@ async function compose(options: DaemonOptions, undo: Array<() => unknown>): Prom
     changed: () => {
       auditLog.tell();
       dispatcher.wake();
+      reporter.wake();
     },
     authAudit,
     guard,
     trustedProxies: config.trustedProxies,
-    runNow: (tenantId) => dispatcher.runNow(tenantId),
+    runNow: (tenantId) => {
+      dispatcher.runNow(tenantId);
+      reporter.runNow(tenantId);
+    },
     defaultPriority: config.defaultPriority,
     retention: config.retention,
     log,
@@ -177,6 +193,7 @@ async function compose(options: DaemonOptions, undo: Array<() => unknown>): Prom
         .finally(() => {
           auditLog.tell();
           dispatcher.wake();
+          reporter.wake();
         });
     },
     lose,
@@ -184,7 +201,13 @@ async function compose(options: DaemonOptions, undo: Array<() => unknown>): Prom
   undo.push(stopWatching);
   undo.push(() => dispatcher.stop(UNDO_GRACE_MS));
   await store.settings.tell('scheduler_active', String(config.schedulerActive));
-  if (config.schedulerActive) await dispatcher.start();
+  // Before anything can be settled: whether its report is queued depends on it.
+  await store.settings.tell('global_sync', String(config.globalSync !== undefined));
+  undo.push(() => reporter.stop(REPORT_GRACE_MS));
+  if (config.schedulerActive) {
+    await reporter.start();
+    await dispatcher.start();
+  }
   const cleanUp = new CleanUp({ store: store.cleanup, retention: config.retention, now: Date.now, log });
   cleanUp.start();
   undo.push(() => cleanUp.stop());
@@ -211,6 +234,8 @@ async function compose(options: DaemonOptions, undo: Array<() => unknown>): Prom
       const closed = listener.close();
       await dispatcher.stop(deadlineMs);
       await sender.close();
+      // After the last outcome: its report may still go out.
+      await reporter.stop(REPORT_GRACE_MS);
       await closed;
       await cleanUp.stop();
       await authAudit.close();
@@ -222,6 +247,9 @@ async function compose(options: DaemonOptions, undo: Array<() => unknown>): Prom
     },
   };
 }
+
+/** How long calls that are being made may take when the daemon ends; what they carry is sent again otherwise. */
+const REPORT_GRACE_MS = 2000;
 
 /** How long a start that fails lets what it began to send finish. */
 const UNDO_GRACE_MS = 2000;

@@ -8,6 +8,17 @@ const unixSeconds = z.int().nullable().describe('Unix seconds.');
 const isoTime = z.string().describe('ISO 8601.');
 const rateLimit = z.int().nullable().describe('Null is no limit.');
 
+/** How the calls to a tenant stand, as it is answered. */
+export const syncStatusAnswer = z.object({
+  id: z.string(),
+  name: z.string(),
+  active: z.boolean(),
+  client_base_url: z.string().nullable(),
+  last_sync_ts: z.int().nullable().describe('The last call that was answered well.'),
+  next_sync_due: z.boolean().describe('Whether it is to be called now, even without anything to report.'),
+  in_dnd: z.boolean().describe('Whether it wants no call now that carries no report.'),
+});
+
 /** First field of every answer that is no failure. */
 export const okField = { ok: z.literal(true) };
 

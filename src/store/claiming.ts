@@ -1,5 +1,6 @@
 import type { ContentKind, Priority } from '../core/types.js';
 import type { ByteBudget, Claim, ClaimOptions, ClaimResult, Lane } from './claim-types.js';
+import { createReportLimitWaits } from './limit-waits.js';
 import { createTransitions } from './message-transitions.js';
 import { createRateLedger } from './rate-charges.js';
 import { rateGate } from './rate-gate.js';
@@ -47,6 +48,7 @@ export interface Claiming {
 export function createClaiming(sql: Sql): Claiming {
   const ledger = createRateLedger(sql);
   const { finish } = createTransitions(sql);
+  const reportLimitWaits = createReportLimitWaits(sql);
 
   /** Puts messages of suspended batches that stand in front aside, so that they are met once and not by every claim. */
   const parkSuspended = ({ tenantId, accountPk }: Lane): number => {
@@ -104,6 +106,7 @@ export function createClaiming(sql: Sql): Claiming {
       const rejected = rejectReady(lane.accountPk, limit, now, gate.limitedBy);
       return { ...nothing, isLimited, parked, rejected, more: rejected === limit };
     }
+    if (gate.allowed === 0) reportLimitWaits(lane, gate.limitedBy, now);
     const wanted = Math.min(limit, gate.allowed);
     const candidates = sql(
       `SELECT pk, claim + 1 AS claim, id, priority, envelope_from, retry_count, due_at, expires_at, created_at,

@@ -2,6 +2,7 @@ import { KEPT_MS } from '../core/keyed-request.js';
 import { LONGEST_WINDOW_MS } from '../core/rate-limit.js';
 import { cleanupStep, type FinalMessage, retentionStartsAt } from '../core/retention.js';
 import type { MessageState, Millis } from '../core/types.js';
+import { HAS_ENDPOINT, REPORT_PENDING } from './endpoint-sql.js';
 import { createRateLedger } from './rate-charges.js';
 import type { TenantScope } from './scope.js';
 import type { Sql } from './statements.js';
@@ -27,7 +28,7 @@ export interface CleanupStore {
    */
   cleanUp(now: Millis, retention: Millis, limit: number): Promise<CleanedUp>;
   /**
-   * Removes final messages of one tenant whose retention began before a moment, whatever the retention time is.
+   * Removes reported messages of one tenant whose retention began before a moment, whatever the retention time is.
    *
    * @param after - Where the step before ended; 0 to begin.
    * @returns How many went, and where to go on; undefined at the end.
@@ -37,6 +38,12 @@ export interface CleanupStore {
     before: Millis,
     after: number,
   ): Promise<{ removed: number; next: number | undefined }>;
+  /**
+   * Gives reports up that nobody takes: those older than the retention time of tenants that have no endpoint any more.
+   *
+   * @returns How many went; 0 when there are no more.
+   */
+  giveUpReports(now: Millis, retention: Millis, limit: number): Promise<number>;
   /**
    * Forgets charges of limits that no window reaches any more, of a few accounts and tenants.
    *
@@ -72,7 +79,8 @@ export function createCleanupStore(sql: Sql, writer: Writer): CleanupStore {
   const weightOf = (pk: number): number => {
     const row = sql(
       `SELECT (SELECT COUNT(*) FROM recipients WHERE message_pk = @pk) +
-         (SELECT COUNT(*) FROM message_events WHERE message_pk = @pk) AS n,
+         (SELECT COUNT(*) FROM message_events WHERE message_pk = @pk) +
+         (SELECT COUNT(*) FROM reports WHERE message_pk = @pk) AS n,
          (SELECT LENGTH(content) FROM message_contents WHERE message_pk = @pk) AS bytes`,
     ).get({ pk });
     return 1 + (row?.n as number) + ((row?.bytes ?? 0) as number) / PAGE_BYTES;
@@ -91,9 +99,11 @@ export function createCleanupStore(sql: Sql, writer: Writer): CleanupStore {
       state,
       finalAt: at ?? (row.created_at as Millis),
       hasContent: row.has_content === 1,
+      reportedAt: (row.reported_at ?? undefined) as Millis | undefined,
+      hasReports: row.has_reports === 1,
     };
   };
-  const STATE = 'pk, state, sent_at, error_at, created_at';
+  const STATE = `pk, state, sent_at, error_at, created_at, reported_at, ${REPORT_PENDING} AS has_reports`;
   const WITH_CONTENT = `${STATE},
     EXISTS (SELECT 1 FROM message_contents WHERE message_pk = messages.pk) AS has_content`;
 
@@ -154,12 +164,28 @@ export function createCleanupStore(sql: Sql, writer: Writer): CleanupStore {
           if (removed >= MOST_REMOVED || weight >= MOST_WEIGHT) return { removed, next: last };
           last = row.pk as number;
           const message = finalFrom(row);
-          if (message === undefined || retentionStartsAt(message) > before) continue;
+          if (message === undefined || (retentionStartsAt(message) ?? Number.POSITIVE_INFINITY) > before)
+            continue;
           weight += weightOf(last);
           remove(last);
           removed++;
         }
         return { removed, next: rows.length < LOOKED_AT ? undefined : last };
+      }),
+    giveUpReports: (now, retention, limit) =>
+      writer.run(() => {
+        const rows = sql(
+          `SELECT seq, message_pk FROM tenants CROSS JOIN reports ON reports.tenant_id = tenants.id
+             WHERE NOT ${HAS_ENDPOINT} AND at <= ? LIMIT ?`,
+        ).all(now - retention, limit);
+        for (const { seq, message_pk } of rows) {
+          sql('DELETE FROM reports WHERE seq = ?').run(seq);
+          sql("UPDATE messages SET cleanup_at = ? WHERE pk = ? AND state IN ('sent', 'error')").run(
+            now,
+            message_pk,
+          );
+        }
+        return rows.length;
       }),
     forgetCharges: (now, after) =>
       writer.run(() => {

@@ -4,10 +4,11 @@ import { initial } from './migrations/0001-initial.js';
 import { audit } from './migrations/0002-audit.js';
 import { engine } from './migrations/0003-engine.js';
 import { idempotency } from './migrations/0004-idempotency.js';
+import { reports } from './migrations/0005-reports.js';
 import { requireCurrentSchema, SCHEMA_VERSION, schemaVersion } from './schema-version.js';
 
 /** Append-only: the schema version of a database is how many of these it has been through. */
-export const MIGRATIONS: readonly string[] = [initial, audit, engine, idempotency];
+export const MIGRATIONS: readonly string[] = [initial, audit, engine, idempotency, reports];
 
 /**
  * Brings a database to the present schema, each step in a transaction of its own. An existing database is copied

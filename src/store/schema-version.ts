@@ -2,7 +2,7 @@ import { MailProxyError } from '../core/errors.js';
 import type { Db } from './database.js';
 
 /** The schema that this version of the program reads and writes: how many migrations there are. */
-export const SCHEMA_VERSION = 4;
+export const SCHEMA_VERSION = 5;
 
 /** The schema version of an open database; 0 is a new one. */
 export function schemaVersion(db: Db): number {

@@ -13,7 +13,9 @@ export type FactName =
   /** Where the running daemon's admin token came from: `environment` or `stored`. */
   | 'admin_token_source'
   /** Whether the running daemon drains the queue: `true` or `false`. */
-  | 'scheduler_active';
+  | 'scheduler_active'
+  /** Whether the running daemon has a global endpoint for reports: `true` or `false`. */
+  | 'global_sync';
 
 /** Settings of the server itself: no tenant owns them. */
 export interface SettingsStore {

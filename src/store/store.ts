@@ -22,6 +22,7 @@ import {
 } from './message-history.js';
 import { createMessageStore, type MessageStore } from './messages.js';
 import { createQueueStore, type QueueStore } from './queue.js';
+import { createReportStore, type ReportStore } from './reports.js';
 import { createResolveMessage, type ResolveMessage } from './resolve-message.js';
 import { createRetryStore, type RetryStore } from './retry-messages.js';
 import { requireCurrentSchema } from './schema-version.js';
@@ -56,6 +57,7 @@ export interface Store {
   readonly resolveMessage: ResolveMessage;
   readonly cleanup: CleanupStore;
   readonly figures: FigureStore;
+  readonly reports: ReportStore;
   /** Path of the database file. */
   readonly path: string;
   /** Changes whenever another connection commits: a cheap way to notice what a command of the CLI changed. */
@@ -100,6 +102,7 @@ function storeOver(db: Db): Store {
     resolveMessage: createResolveMessage(sql, writer, append, note),
     cleanup: createCleanupStore(sql, writer),
     figures: createFigureStore(sql, db.name),
+    reports: createReportStore(db, sql, writer),
     path: db.name,
     async dataVersion() {
       return db.pragma('data_version', { simple: true }) as number;

@@ -60,6 +60,7 @@ const CASES: Record<string, Case> = {
     ],
   },
   'GET /tenants': { admin: true },
+  'GET /tenants/sync-status': { admin: true },
   'GET /tenant/{id}': { params: { id: 'tenant' } },
   'DELETE /tenant/{id}': { admin: true, params: { id: 'tenant' } },
   'POST /account': {

@@ -18,6 +18,7 @@ describe('the settings of a daemon', () => {
       schedulerActive: true,
       defaultPriority: 2,
       retention: 7 * 86_400_000,
+      globalSync: undefined,
       trustedProxies: ['127.0.0.0/8', '::1/128'],
     });
   });
@@ -48,6 +49,27 @@ describe('the settings of a daemon', () => {
     const failing = () => resolve({ [name]: value });
     expect(failing).toThrow(expect.objectContaining({ code: 'usage' }));
     expect(failing).toThrow(new RegExp(`^${name} `));
+  });
+
+  test.each(['ftp://x', 'nonsense', 'https://ann:swordfish@x.example', 'https://x.example/#y'])(
+    'GMP_CLIENT_SYNC_URL=%s is refused without being repeated',
+    (url) => {
+      const failing = () => resolve({ GMP_CLIENT_SYNC_URL: url });
+      expect(failing).toThrow(/^GMP_CLIENT_SYNC_URL must be/);
+      expect(failing).not.toThrow(/swordfish|nonsense/);
+    },
+  );
+
+  test('name a global endpoint with its credentials', () => {
+    const url = 'https://app.example.com/reports';
+    const sync = (env: Record<string, string>) => resolve({ GMP_CLIENT_SYNC_URL: url, ...env }).globalSync;
+    expect(sync({})).toEqual({ url, auth: { method: 'none' } });
+    expect(sync({ GMP_CLIENT_SYNC_TOKEN: 't' })).toEqual({ url, auth: { method: 'bearer', token: 't' } });
+    expect(sync({ GMP_CLIENT_SYNC_USER: 'u', GMP_CLIENT_SYNC_PASSWORD: 'p' })).toEqual({
+      url,
+      auth: { method: 'basic', user: 'u', password: 'p' },
+    });
+    expect(resolve({ GMP_CLIENT_SYNC_TOKEN: 't' }).globalSync).toBeUndefined();
   });
 
   test('are read as people write them', () => {

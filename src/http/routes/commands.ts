@@ -11,7 +11,8 @@ export const commandRoutes: readonly Route[] = [
     method: 'post',
     path: '/commands/run-now',
     who: 'any-token',
-    summary: "Send what is due now: the tenant's own, or for an admin who names none, everybody's.",
+    summary:
+      "Send and report what is due now: the tenant's own, or for an admin who names none, everybody's.",
     body: z.strictObject({ tenant_id: wireIdSchema.nullish() }).optional(),
     answer: okAnswer,
     errors: ['tenant_not_found'],

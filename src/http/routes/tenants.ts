@@ -1,10 +1,13 @@
 import { z } from 'zod';
 import { wireIdSchema } from '../../core/schemas/account.js';
 import { tenantBodySchema, tenantRequestFromWire } from '../../core/schemas/tenant.js';
+import { SYNC_INTERVAL_MS } from '../../core/sync-plan.js';
+import { syncStatusToWire } from '../../core/sync-status.js';
 import { tenantToWire } from '../../core/wire.js';
 import { putTenant } from '../../services/put-tenant.js';
+import { syncStatus } from '../../services/sync-status.js';
 import { deleteTenant, getTenant, listTenants } from '../../services/tenants.js';
-import { okAnswer, okField, tenantAnswer } from '../answers.js';
+import { okAnswer, okField, syncStatusAnswer, tenantAnswer } from '../answers.js';
 import { nextCursorSchema, pageQuery, queryBoolean } from '../query.js';
 import { defineRoute, type Route } from '../route.js';
 
@@ -56,6 +59,32 @@ export const tenantRoutes: readonly Route[] = [
       return {
         ok: true as const,
         tenants: items.map(tenantToWire),
+        ...(nextCursor === undefined ? {} : { next_cursor: nextCursor }),
+      };
+    },
+  }),
+  defineRoute({
+    method: 'get',
+    path: '/tenants/sync-status',
+    who: 'admin',
+    summary: 'When the endpoints of tenants answered last, and whether they are due.',
+    query: z.object({ active_only: queryBoolean.optional(), ...pageQuery }),
+    answer: z.object({
+      ...okField,
+      sync_interval_seconds: z.int(),
+      tenants: z.array(syncStatusAnswer),
+      next_cursor: nextCursorSchema,
+    }),
+    async handler({ context, query }) {
+      const { items, nextCursor } = await syncStatus(context, {
+        limit: query.limit,
+        activeOnly: query.active_only ?? false,
+        ...(query.cursor === undefined ? {} : { cursor: query.cursor }),
+      });
+      return {
+        ok: true as const,
+        sync_interval_seconds: SYNC_INTERVAL_MS / 1000,
+        tenants: items.map(syncStatusToWire),
         ...(nextCursor === undefined ? {} : { next_cursor: nextCursor }),
       };
     },
