@@ -6,6 +6,14 @@ export const SYNC_INTERVAL_MS: Millis = 300_000;
 /** A tenant that says that it has more is called again after so long, unless something new is reported meanwhile. */
 const CALL_AGAIN_MS: Millis = 1000;
 
+/** Most reports of one call. */
+const MOST_REPORTS = 500;
+
+/** How many reports the next call may carry: fewer after each failure but the first, since an endpoint may refuse large calls. */
+export function mostReports(failures: number): number {
+  return Math.max(1, MOST_REPORTS >> Math.max(0, Math.min(failures, 10) - 1));
+}
+
 /** How the calls to one tenant stand. */
 export interface SyncMemory {
   /** The last call that was answered well. */

@@ -39,11 +39,13 @@ export function createMetrics({ store, now, startedAt, version, lanes }: Metrics
     deliveries,
     requestDone: (method, route, status, seconds) => requests.observe(method, route, status, seconds),
     async scrape() {
+      // First: an account that is met while this is awaited has to be among the names.
+      const stored = await storeFamilies(store, now());
       const present = lanes();
       const pks = new Set([...deliveries.accounts, ...present.map(({ accountPk }) => accountPk)]);
       const names = await store.figures.accountNames([...pks]);
       return expose([
-        ...(await storeFamilies(store, now())),
+        ...stored,
         ...deliveries.families(names),
         ...laneFamilies(present, names),
         requests.family(),

@@ -4,7 +4,14 @@ import type { Log } from '../core/log.js';
 import { type Report, reportToWire } from '../core/report.js';
 import { parseSyncAnswer, type SyncAnswer } from '../core/schemas/sync-answer.js';
 import type { SyncEndpoint } from '../core/sync-endpoint.js';
-import { afterAnswer, afterFailure, freshMemory, nextCallAt, type SyncMemory } from '../core/sync-plan.js';
+import {
+  afterAnswer,
+  afterFailure,
+  freshMemory,
+  mostReports,
+  nextCallAt,
+  type SyncMemory,
+} from '../core/sync-plan.js';
 import type { Millis, RandomSource } from '../core/types.js';
 import type { Keyring } from '../crypto/keyring.js';
 import { type TenantScope, tenantScope } from '../store/scope.js';
@@ -34,8 +41,6 @@ export interface TenantSyncOptions {
   callTimeout?: Millis;
 }
 
-/** Most reports of one call. */
-const MOST_REPORTS = 500;
 const CALL_TIMEOUT_MS = 30_000;
 
 /** The calls to one tenant: what is due is sent, and what the answer says is written down. One call is made at a time. */
@@ -70,7 +75,7 @@ export class TenantSync {
     const at = nextCallAt(memory, await store.reports.nextDueAt(this.#scope));
     if (at > startedAt && !isForced) return at;
     const by = isForced ? Number.MAX_SAFE_INTEGER : startedAt;
-    const reports = await store.reports.due(this.#scope, by, MOST_REPORTS);
+    const reports = await store.reports.due(this.#scope, by, mostReports(memory.failures));
     try {
       const answer = await this.#call(tenant, reports, stop);
       await this.#settle(reports, answer, startedAt);

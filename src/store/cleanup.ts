@@ -175,7 +175,7 @@ export function createCleanupStore(sql: Sql, writer: Writer): CleanupStore {
     giveUpReports: (now, retention, limit) =>
       writer.run(() => {
         const rows = sql(
-          `SELECT seq, message_pk FROM tenants CROSS JOIN reports ON reports.tenant_id = tenants.id
+          `SELECT seq, message_pk FROM tenants CROSS JOIN reports INDEXED BY reports_by_age ON reports.tenant_id = tenants.id
              WHERE NOT ${HAS_ENDPOINT} AND at <= ? LIMIT ?`,
         ).all(now - retention, limit);
         for (const { seq, message_pk } of rows) {

@@ -276,6 +276,8 @@ describe('what is broken off', () => {
     const stored = count('messages');
     expect(stored).toBeGreaterThan(0);
     expect(stored).toBeLessThan(700);
+    // What is stored is sent, although the request failed.
+    expect(server.calls).toEqual(['wake']);
     raw.exec('DROP TRIGGER cut');
     markAllSent();
     expect(await add('k1', one())).toMatchObject({ status: 409 });

@@ -4,6 +4,7 @@ import {
   afterAnswer,
   afterFailure,
   freshMemory,
+  mostReports,
   nextCallAt,
   type SyncMemory,
 } from '../../src/core/sync-plan.js';
@@ -90,4 +91,8 @@ test('failed calls wait longer each time, up to a quarter of an hour, and not al
   expect(waits).toEqual([5, 10, 20, 40, 80, 160, 320, 640, 900, 900, 900]);
   expect(afterFailure(memory(), NOW, () => 0).retryAt).toBe(NOW + 4000);
   expect(afterFailure(memory({ failures: 20 }), NOW, () => 0.999).retryAt).toBe(NOW + 900_000);
+});
+
+test('calls carry fewer reports the more of them failed, and one at least', () => {
+  expect([0, 1, 2, 3, 9, 10, 1000].map(mostReports)).toEqual([500, 500, 250, 125, 1, 1, 1]);
 });

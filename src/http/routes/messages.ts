@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { MailProxyError } from '../../core/errors.js';
 import { wireIdSchema } from '../../core/schemas/account.js';
 import {
   addMessagesAnswerSchema,
@@ -38,14 +39,22 @@ export const messageRoutes: readonly Route[] = [
         anyTenant: isAdmin,
       };
       const about = tenantId === undefined ? undefined : tenantScope(tenantId);
-      const { queued, rejected, isKnown } =
+      const adding =
         idempotency === undefined
-          ? { ...(await enqueueMessages(context, batch, deps.defaultPriority)), isKnown: false }
-          : await addMessagesOnce(context, batch, deps.defaultPriority, {
+          ? enqueueMessages(context, batch, deps.defaultPriority).then((done) => ({
+              ...done,
+              isKnown: false,
+            }))
+          : addMessagesOnce(context, batch, deps.defaultPriority, {
               ...idempotency,
               scope: isAdmin || about === undefined ? 'admin' : about,
               about,
             });
+      const { queued, rejected, isKnown } = await adding.catch((error: unknown) => {
+        // Some of the messages may be stored all the same, and are to be sent.
+        if (!(error instanceof MailProxyError) || error.status >= 500) deps.wake();
+        throw error;
+      });
       if (queued > 0 && !isKnown) deps.wake();
       return { ok: true as const, queued, rejected };
     },

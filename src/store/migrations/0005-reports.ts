@@ -13,6 +13,8 @@ CREATE TABLE reports (
   attempts INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 CREATE INDEX reports_by_tenant ON reports (tenant_id, due_at, seq);
+-- To give up what is too old without reading what is not.
+CREATE INDEX reports_by_age ON reports (tenant_id, at);
 CREATE INDEX reports_by_message ON reports (message_pk);
 
 -- The last call that a tenant answered well, and until when it asked not to be called without need.
