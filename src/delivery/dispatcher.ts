@@ -346,7 +346,7 @@ export class Dispatcher {
     };
   }
 
-  /** What was claimed at once in the present commit: none of it counts as in flight before the commit has ended. */
+  /** What is claimed at once in the present commit: its lanes may have no second one in it, and what it does not take is undone at its end. */
   #claimedAtOnce(): ClaimedAtOnce {
     if (this.#atOnce === undefined) {
       const atOnce: ClaimedAtOnce = { lanes: new Set(), budget: this.#inFlight.byteBudget(), ended: [] };

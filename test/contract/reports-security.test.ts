@@ -64,7 +64,7 @@ describe('credentials', () => {
     await logged('The callback credential of tenant "acme" does not open');
     for (let n = 0; n < 3; n++) {
       reports.pass(900_000);
-      await new Promise((resolve) => setTimeout(resolve, 30));
+      await reports.quiet();
     }
     await reports.settle('globex', 'm1');
     await reports.untilWaiting(0);

@@ -37,7 +37,6 @@ const synced = (tenantId: string) =>
   )?.at;
 const pkOf = (id: string) =>
   (reports.raw.prepare('SELECT pk FROM messages WHERE id = ?').get(id) as { pk: number }).pk;
-const pause = (millis: number) => new Promise((resolve) => setTimeout(resolve, millis));
 const idsOf = (call: { reports: Array<Record<string, unknown>> } | undefined) =>
   call?.reports.map(({ id }) => id);
 
@@ -123,7 +122,7 @@ describe('a report', () => {
     await reports.reporter.start();
     reports.reporter.runNow('acme');
     reports.pass(10 * MINUTE);
-    await pause(100);
+    await reports.quiet();
     expect(endpoint.calls).toEqual([]);
     await reports.tenant('acme', { active: true });
     expect(idsOf((await endpoint.waitFor(1))[0])).toEqual(['m1']);
@@ -169,13 +168,13 @@ describe('an answer', () => {
     await endpoint.waitFor(1);
     await reports.quiet();
     reports.pass(4999);
-    await pause(50);
+    await reports.quiet();
     expect(endpoint.calls).toHaveLength(1);
     reports.pass(1);
     await endpoint.waitFor(2);
     await reports.quiet();
     reports.pass(9000);
-    await pause(50);
+    await reports.quiet();
     expect(endpoint.calls).toHaveLength(2);
     endpoint.answer = (_call, response) => answerJson(response, { ok: true });
     reports.pass(1000);
@@ -206,7 +205,7 @@ describe('an answer', () => {
     endpoint.answer = (_call, response) => void response.writeHead(500).write('x'.repeat(500_000));
     reports.pass(5000);
     await until(() => reports.log.some((line) => line.includes('status 500')), 'told');
-    await pause(100);
+    await reports.quiet();
   });
 
   it('that is a redirect is not followed', async () => {
@@ -225,11 +224,10 @@ describe('an answer', () => {
     await reports.settle('acme', 'm1');
     await endpoint.waitFor(2);
     await reports.quiet();
-    await pause(50);
     expect(endpoint.calls.map((call) => call.reports.length)).toEqual([1, 0]);
     reports.pass(1000);
     await endpoint.waitFor(3);
-    await pause(50);
+    await reports.quiet();
     expect(endpoint.calls).toHaveLength(3);
   });
 
@@ -241,13 +239,13 @@ describe('an answer', () => {
     await endpoint.waitFor(1);
     await reports.untilWaiting(0);
     reports.pass(10 * MINUTE);
-    await pause(80);
+    await reports.quiet();
     expect(endpoint.calls).toHaveLength(1);
     await reports.settle('acme', 'm2');
     await endpoint.waitFor(2);
     await reports.untilWaiting(0);
     reports.reporter.runNow('globex');
-    await pause(50);
+    await reports.quiet();
     expect(endpoint.calls).toHaveLength(2);
     reports.reporter.runNow('acme');
     expect((await endpoint.waitFor(3))[2]?.reports).toEqual([]);
@@ -265,7 +263,7 @@ describe('the reporter', () => {
   it('calls a tenant every five minutes with nothing to report', async () => {
     await begin();
     reports.pass(5 * MINUTE - 1);
-    await pause(80);
+    await reports.quiet();
     expect(endpoint.calls).toHaveLength(0);
     reports.pass(1);
     expect((await endpoint.waitFor(1))[0]?.text).toBe('{"delivery_report":[]}');
@@ -297,7 +295,7 @@ describe('the reporter', () => {
     await begin();
     reports.pass(4 * MINUTE);
     await reports.restart();
-    await pause(80);
+    await reports.quiet();
     expect(endpoint.calls).toHaveLength(0);
     reports.pass(MINUTE);
     await endpoint.waitFor(1);

@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { callApi, openE2eHome } from '../support/e2e-home.js';
 import { account, message } from '../support/http.js';
+import { until } from '../support/processes.js';
 import { openReportEndpoint, type ReportEndpoint } from '../support/report-endpoint.js';
 import { type SmtpTestServer, startSmtpServer } from '../support/smtp-servers.js';
 
@@ -38,9 +39,7 @@ async function prepare(url: string, tenant: object) {
 }
 const queue = (url: string, id: string) =>
   callApi(url, ADMIN, 'POST', '/commands/add-messages', { messages: [message(id, { tenant_id: 'acme' })] });
-async function untilTold(id: string): Promise<void> {
-  while (!told().some((report) => report.id === id)) await new Promise((resolve) => setTimeout(resolve, 20));
-}
+const untilTold = (id: string) => until(() => told().some((report) => report.id === id), `${id} is reported`);
 
 it('a daemon reports what it sent at once, and after it was killed what was not acknowledged', async () => {
   const served = await e2e.serve('own', env);

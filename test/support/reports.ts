@@ -128,6 +128,8 @@ export async function openTestReports(
     waiting: () => (raw.prepare('SELECT COUNT(*) AS n FROM reports').get() as { n: number }).n,
     untilWaiting: (count) => until(() => test.waiting() === count, `${count} report(s) wait`),
     async quiet() {
+      // A call that is due begins before this turn of the event loop ends.
+      await new Promise((resolve) => setImmediate(resolve));
       await until(() => inFlight === 0, 'no call is being made');
       // A write of its own, behind that of the last answer.
       await store.settings.tell('daemon_key_ids', '[]');
