@@ -7,6 +7,7 @@ import { openListener } from '../../dist/daemon/listener.js';
 import { createLog } from '../../dist/daemon/log.js';
 import { createDestinationGuard } from '../../dist/delivery/destination-guard.js';
 import { createApp } from '../../dist/http/create-app.js';
+import { createMetrics } from '../../dist/metrics/metrics.js';
 import { openStoreAndMigrate } from '../../dist/store/store.js';
 import { freePort } from './sink.js';
 
@@ -18,6 +19,7 @@ const { store } = await openStoreAndMigrate(database);
 const logFile = openSync(`${database}.storeless-log`, 'a');
 const listener = await openListener({ host: '127.0.0.1', port: await freePort(), portIsFree: false });
 const app = createApp({
+  metrics: createMetrics({ store, now: Date.now, startedAt: Date.now(), version: '0', lanes: () => [] }),
   store: {
     ...store,
     queue: {
